@@ -36,7 +36,8 @@ export class ControlOutput {
     this.#waiting.push(message);
     this.#waitingBytes += message.length;
     if (!this.unbounded && this.#waitingBytes > this.#owner.controlMaxBytes + message.length) {
-      return this.#owner.fail(new LiveProtocolError("a control stream is not being read", liveError.lagged));
+      this.#owner.fail(new LiveProtocolError("a control stream is not being read", liveError.lagged));
+      return;
     }
     this.#owner.wakeControl(this);
   }

@@ -98,8 +98,14 @@ export class Origin {
     const broadcast = this.#broadcasts.get(path);
     if (broadcast === undefined || !broadcast.routes.some((route) => route.source === source)) return;
     broadcast.routes = broadcast.routes.filter((route) => route.source !== source);
-    if (broadcast.routes.length > 0) return this.#reroute(broadcast);
-    if (!abruptly || this.#limits.announceLingerMs === 0) return this.#drop(broadcast);
+    if (broadcast.routes.length > 0) {
+      this.#reroute(broadcast);
+      return;
+    }
+    if (!abruptly || this.#limits.announceLingerMs === 0) {
+      this.#drop(broadcast);
+      return;
+    }
     for (const track of broadcast.tracks.values()) track.detach();
     broadcast.cancelLinger = this.#clock.after(this.#limits.announceLingerMs, () => this.#drop(broadcast));
   }

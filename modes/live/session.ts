@@ -134,7 +134,10 @@ export class Session implements SessionContext, TransportHandler {
         ),
       );
     }
-    if (this.transport.version !== undefined) return this.#begin(this.transport.version);
+    if (this.transport.version !== undefined) {
+      this.#begin(this.transport.version);
+      return;
+    }
     this.#cancels.push(
       this.clock.after(this.limits.setupTimeoutMs, () => {
         if (this.#version === undefined) this.close(liveError.timeout, "no setup in time");
@@ -211,7 +214,10 @@ export class Session implements SessionContext, TransportHandler {
   }
 
   onBidi(bidi: BidiStream): void {
-    if (this.#version === undefined) return this.#receiveClientSetup(bidi);
+    if (this.#version === undefined) {
+      this.#receiveClientSetup(bidi);
+      return;
+    }
     const stream = new ControlStream(this, bidi);
     stream.onAbort = () => stream.abort(liveError.cancel);
     stream.onInput = (input, fin) => {
@@ -260,7 +266,10 @@ export class Session implements SessionContext, TransportHandler {
 
   /** The first stream of 01 and 02 is the session's: SETUP both ways, then nothing we need. */
   #receiveClientSetup(bidi: BidiStream): void {
-    if (this.transport.role === "client") return bidi.send.reset(liveError.protocolViolation);
+    if (this.transport.role === "client") {
+      bidi.send.reset(liveError.protocolViolation);
+      return;
+    }
     const stream = new ControlStream(this, bidi);
     let type: number | undefined;
     stream.onInput = (input) => {
@@ -330,14 +339,22 @@ export class Session implements SessionContext, TransportHandler {
     };
     switch (type) {
       case bidiType.announce:
-        return message((body, ended) => this.#announceTo(stream, body, ended));
+        message((body, ended) => this.#announceTo(stream, body, ended));
+        return;
       case bidiType.subscribe:
-        return message((body, ended) => this.#subscribe(stream, body, ended));
+        message((body, ended) => this.#subscribe(stream, body, ended));
+        return;
       case bidiType.track:
-        if (this.version >= 5) return message((body) => this.#describe(stream, body));
+        if (this.version >= 5) {
+          message((body) => this.#describe(stream, body));
+          return;
+        }
         break;
       case bidiType.fetch:
-        if (this.version >= 5) return message((body) => this.#fetch(stream, body));
+        if (this.version >= 5) {
+          message((body) => this.#fetch(stream, body));
+          return;
+        }
         break;
       case bidiType.probe:
       case bidiType.goaway:
@@ -347,7 +364,8 @@ export class Session implements SessionContext, TransportHandler {
             rest.takeRest();
             if (ended) stream.output.finish();
           };
-          return stream.onInput(input, fin);
+          stream.onInput(input, fin);
+          return;
         }
         break;
     }
@@ -355,7 +373,10 @@ export class Session implements SessionContext, TransportHandler {
   }
 
   #announceTo(stream: ControlStream, body: Uint8Array, ended: boolean): void {
-    if (this.#announcers.size >= this.limits.watchesMax) return stream.abort(liveError.bounds);
+    if (this.#announcers.size >= this.limits.watchesMax) {
+      stream.abort(liveError.bounds);
+      return;
+    }
     const announcer = new Announcer(this, this.#sourcing!, stream, body);
     this.#announcers.add(announcer);
     const over = () => {
@@ -378,9 +399,15 @@ export class Session implements SessionContext, TransportHandler {
   #subscribe(stream: ControlStream, body: Uint8Array, ended: boolean): void {
     const request = decodeSubscribe(body, this.version);
     if (this.#servings.has(request.id)) throw new LiveProtocolError("a subscription id is used twice", 12);
-    if (this.#servings.size >= this.limits.subscriptionsMax) return stream.abort(liveError.bounds);
+    if (this.#servings.size >= this.limits.subscriptionsMax) {
+      stream.abort(liveError.bounds);
+      return;
+    }
     const track = this.#trackOf(request.broadcast, request.track);
-    if (track === undefined) return stream.abort(liveError.notFound);
+    if (track === undefined) {
+      stream.abort(liveError.notFound);
+      return;
+    }
     const serving = new Serving(this, stream, this.#outbox!, track, request, (over) => {
       this.#servings.delete(over.id);
       this.metrics.subscriptionsClosed++;
@@ -395,7 +422,10 @@ export class Session implements SessionContext, TransportHandler {
   #describe(stream: ControlStream, body: Uint8Array): void {
     const { broadcast, track: name } = decodeTrackName(body);
     const track = this.#trackOf(broadcast, name);
-    if (track === undefined) return stream.abort(liveError.notFound);
+    if (track === undefined) {
+      stream.abort(liveError.notFound);
+      return;
+    }
     const cancel = track.whenInfo((info) => {
       if (typeof info === "number") return stream.abort(info);
       stream.output.send(encodeTrackInfo(info));
@@ -412,7 +442,10 @@ export class Session implements SessionContext, TransportHandler {
   #fetch(stream: ControlStream, body: Uint8Array): void {
     const { broadcast, track: name, group: sequence } = decodeFetch(body);
     const group = this.#trackOf(broadcast, name, true)?.group(sequence);
-    if (group === undefined) return stream.abort(liveError.notFound);
+    if (group === undefined) {
+      stream.abort(liveError.notFound);
+      return;
+    }
     this.metrics.fetches++;
     const serving = new FetchServing(stream, group.body(frameClassOf(this.version)), () =>
       this.#fetches.delete(serving),

@@ -234,7 +234,10 @@ class Subscription implements SourceSubscription {
   }
 
   #askInfo(bidi: Parameters<Parameters<SessionContext["openBidi"]>[0]>[0]): void {
-    if (this.#over) return bidi.send.reset(liveError.cancel);
+    if (this.#over) {
+      bidi.send.reset(liveError.cancel);
+      return;
+    }
     const stream = new ControlStream(this.#session, bidi);
     this.#infoStream = stream;
     stream.onAbort = (code) => this.#fail(code || liveError.notFound);
@@ -325,7 +328,8 @@ class IncomingGroup {
       }
     } catch (error) {
       if (!(error instanceof LiveProtocolError)) throw error;
-      return this.#session.fail(error);
+      this.#session.fail(error);
+      return;
     }
     if (fin) this.#end("complete");
   }
@@ -344,7 +348,10 @@ class IncomingGroup {
     const { subscribeId, sequence } = decodeGroupHeader(body);
     this.#sink = this.#sinkOf(subscribeId);
     this.#group = this.#sink?.openGroup(sequence);
-    if (this.#group === undefined) return this.#refuse(liveError.cancel);
+    if (this.#group === undefined) {
+      this.#refuse(liveError.cancel);
+      return;
+    }
     this.#session.metrics.groupsIn++;
     const rest = this.#header.takeRest();
     if (rest.length > 0) this.#append(rest);

@@ -93,7 +93,10 @@ export class FrameConverter implements FrameSink {
   }
 
   frame(size: number): void {
-    if (!this.#toB) return this.#emit(encodeFrameHeader(size, undefined));
+    if (!this.#toB) {
+      this.#emit(encodeFrameHeader(size, undefined));
+      return;
+    }
     this.#emit(encodeFrameHeader(size, this.#arrivedMs - this.#lastMs));
     this.#lastMs = this.#arrivedMs;
   }

@@ -36,19 +36,23 @@ export function decodeLegacy(message: Uint8Array, from: Decoder, sink: LegacySin
     case legacyFrame.stream:
     case legacyFrame.streamFin: {
       const id = from.varint();
-      return sink.onStream(id, undefined, from.rest(), type === legacyFrame.streamFin);
+      sink.onStream(id, undefined, from.rest(), type === legacyFrame.streamFin);
+      return;
     }
     case legacyFrame.reset:
       sink.onReset(from.varint(), from.varint(), undefined);
-      return from.end();
+      from.end();
+      return;
     case legacyFrame.stopSending:
       sink.onStopSending(from.varint(), from.varint());
-      return from.end();
+      from.end();
+      return;
     // Some clients name a close by 0x1c; nobody sends it, so it is only read.
     case 0x1c:
     case legacyFrame.close: {
       const code = from.varint();
-      return sink.onClose(code, decodeText(from.rest()), type === legacyFrame.close);
+      sink.onClose(code, decodeText(from.rest()), type === legacyFrame.close);
+      return;
     }
     default:
       throw new LiveProtocolError("an unknown frame");

@@ -156,7 +156,10 @@ export function decodeQmux(message: Uint8Array, from: Decoder, sink: QmuxSink): 
 function decodeFrame(message: Uint8Array, from: Decoder, sink: QmuxSink): void {
   const at = message.length - from.left;
   // Only the three frames of qmux's own have types of eight bytes.
-  if (message[at]! >= 0xc0) return decodeOwnFrame(message, from, sink);
+  if (message[at]! >= 0xc0) {
+    decodeOwnFrame(message, from, sink);
+    return;
+  }
   const type = from.varint();
   if (type === qmuxFrame.padding) return;
   sink.onOther();
@@ -164,27 +167,34 @@ function decodeFrame(message: Uint8Array, from: Decoder, sink: QmuxSink): void {
     const id = from.varint();
     const offset = type & 0x04 ? from.varint() : undefined;
     const data = type & 0x02 ? from.bytes() : from.rest();
-    return sink.onStream(id, offset, data, (type & 0x01) !== 0);
+    sink.onStream(id, offset, data, (type & 0x01) !== 0);
+    return;
   }
   switch (type) {
     case qmuxFrame.resetStream:
-      return sink.onReset(from.varint(), codeOf(from), from.varint());
+      sink.onReset(from.varint(), codeOf(from), from.varint());
+      return;
     case qmuxFrame.resetStreamAt: {
       const id = from.varint();
       const code = codeOf(from);
       const finalSize = from.varint();
       from.varint();
-      return sink.onReset(id, code, finalSize);
+      sink.onReset(id, code, finalSize);
+      return;
     }
     case qmuxFrame.stopSending:
-      return sink.onStopSending(from.varint(), codeOf(from));
+      sink.onStopSending(from.varint(), codeOf(from));
+      return;
     case qmuxFrame.maxData:
-      return sink.onMaxData(from.varint());
+      sink.onMaxData(from.varint());
+      return;
     case qmuxFrame.maxStreamData:
-      return sink.onMaxStreamData(from.varint(), from.varint());
+      sink.onMaxStreamData(from.varint(), from.varint());
+      return;
     case qmuxFrame.maxStreamsBidi:
     case qmuxFrame.maxStreamsUni:
-      return sink.onMaxStreams(type === qmuxFrame.maxStreamsUni, from.varint());
+      sink.onMaxStreams(type === qmuxFrame.maxStreamsUni, from.varint());
+      return;
     case qmuxFrame.streamDataBlocked:
       from.varint();
       from.varint();
@@ -195,11 +205,13 @@ function decodeFrame(message: Uint8Array, from: Decoder, sink: QmuxSink): void {
       from.varint();
       return;
     case qmuxFrame.applicationClose:
-      return sink.onClose(codeOf(from), from.string(), true);
+      sink.onClose(codeOf(from), from.string(), true);
+      return;
     case qmuxFrame.transportClose: {
       const code = codeOf(from);
       from.varint();
-      return sink.onClose(code, from.string(), false);
+      sink.onClose(code, from.string(), false);
+      return;
     }
     default:
       throw new LiveProtocolError("an unknown frame");
@@ -214,7 +226,10 @@ function codeOf(from: Decoder): number {
 
 function decodeOwnFrame(message: Uint8Array, from: Decoder, sink: QmuxSink): void {
   const type = from.bigVarint();
-  if (type === parametersFrame) return sink.onParameters(decodeParameters(from.bytes()));
+  if (type === parametersFrame) {
+    sink.onParameters(decodeParameters(from.bytes()));
+    return;
+  }
   sink.onOther();
   if (type !== pingFrame && type !== pongFrame) throw new LiveProtocolError("an unknown frame");
   const at = message.length - from.left;
