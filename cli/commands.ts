@@ -1,0 +1,34 @@
+import { config } from "./config.ts";
+import { serve } from "./serve.ts";
+import { version } from "./version.ts";
+
+/** A verb of the command line. */
+export interface Command {
+  readonly name: string;
+  /** One line for the list of commands. */
+  readonly summary: string;
+  /** Resolves to the exit code: 0 done, 1 failed, 2 asked for in a way that cannot be. */
+  run(args: readonly string[]): Promise<number>;
+}
+
+const commands: readonly Command[] = [serve, config, version];
+
+export function commandByName(name: string): Command | undefined {
+  if (name === "--version" || name === "-V") return version;
+  return commands.find((command) => command.name === name);
+}
+
+export function usage(): string {
+  const width = Math.max(...commands.map(({ name }) => name.length));
+  const rows = commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`);
+  return [
+    "postern: a relay for sealed bytes.",
+    "",
+    "Usage: postern COMMAND [OPTIONS]",
+    "",
+    ...rows,
+    "",
+    "postern COMMAND --help tells more.",
+    "",
+  ].join("\n");
+}
