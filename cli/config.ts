@@ -1,7 +1,7 @@
 import { flagName, type OptionSpec } from "#core/options.ts";
 import { allOptions, collectOptions, OptionError, type OptionKey, optionGroups } from "#daemon/options.ts";
 import { optionsHelp } from "#daemon/options-help.ts";
-import type { Command } from "./commands.ts";
+import type { Command } from "./command.ts";
 
 const help = () => `postern config: print the options in effect and where each came from.
 

@@ -2,7 +2,7 @@ import { compose } from "#daemon/compose.ts";
 import { collectOptions, OptionError, optionGroups } from "#daemon/options.ts";
 import { optionsHelp } from "#daemon/options-help.ts";
 import { createLogger } from "#daemon/telemetry.ts";
-import type { Command } from "./commands.ts";
+import type { Command } from "./command.ts";
 
 const help = () => `postern serve: run the relay.
 

@@ -1,5 +1,5 @@
 import { buildInfo } from "#daemon/build-info.ts";
-import type { Command } from "./commands.ts";
+import type { Command } from "./command.ts";
 
 export const version: Command = {
   name: "version",

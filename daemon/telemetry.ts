@@ -1,6 +1,7 @@
 import { type DestinationStream, type Logger, pino } from "pino";
 import pretty from "pino-pretty";
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
+import { AnswerMetrics } from "./answer-metrics.ts";
 import type { Config } from "./options.ts";
 
 export type { Logger };
@@ -22,25 +23,10 @@ export function createLogger(
   return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
 }
 
-/** Seconds: from a request that is answered at once to one that waited as long as `/link` allows. */
-const durationBuckets = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 30, 120, 600];
-
 /** What the daemon counts. Labels are routes, methods and statuses; nothing of a request's own. */
 export class Metrics {
   readonly registry = new Registry();
-  readonly #requests = new Counter({
-    name: "postern_http_requests_total",
-    help: "Requests answered, by route, method and status.",
-    labelNames: ["route", "method", "status"] as const,
-    registers: [this.registry],
-  });
-  readonly #durations = new Histogram({
-    name: "postern_http_request_duration_seconds",
-    help: "From a request's headers to its answer, waiting included.",
-    labelNames: ["route"] as const,
-    buckets: durationBuckets,
-    registers: [this.registry],
-  });
+  readonly #answers = new AnswerMetrics();
   readonly #errors = new Counter({
     name: "postern_internal_errors_total",
     help: "Failures on the relay's side.",
@@ -49,13 +35,12 @@ export class Metrics {
 
   constructor() {
     collectDefaultMetrics({ register: this.registry });
+    this.#answers.register(this.registry);
   }
 
   /** One answered request. An unusual method counts as `other`, so that a remote cannot make up labels. */
   answered(route: string, method: string, status: number, seconds: number): void {
-    const known = /^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS)$/.test(method) ? method : "other";
-    this.#requests.inc({ route, method: known, status });
-    this.#durations.observe({ route }, seconds);
+    this.#answers.count(route, method, status, seconds);
   }
 
   failed(): void {

@@ -1,4 +1,4 @@
-import { BlockList, isIP, isIPv6 } from "node:net";
+import { BlockList, isIP, isIPv6, type Socket } from "node:net";
 
 /** Networks that are nobody's own on the internet: a proxy may live there and speak for many. */
 const localNetworks: readonly string[] = [
@@ -64,6 +64,18 @@ export class ClientAddresses {
   /** Throws a `TypeError` or `RangeError` for what is not an address or a network. */
   constructor(trustedProxies: readonly string[]) {
     this.#trusted = trustedProxies.length === 0 ? undefined : blockList(trustedProxies);
+  }
+
+  /** Whose requests come over this connection, unless a trusted proxy says otherwise for one of them. */
+  readonly #ofSocket = new WeakMap<Socket, string | undefined>();
+
+  /** The key of a request's client; undefined where the address may be a proxy that speaks for many. */
+  sourceOf(socket: Socket, forwardedFor: string | undefined): string | undefined {
+    if (this.#trusted && forwardedFor !== undefined) return this.source(socket.remoteAddress, forwardedFor);
+    if (this.#ofSocket.has(socket)) return this.#ofSocket.get(socket);
+    const source = this.source(socket.remoteAddress, undefined);
+    this.#ofSocket.set(socket, source);
+    return source;
   }
 
   /** The client's key; undefined where the address may be a proxy that speaks for many. */

@@ -6,6 +6,23 @@ import type { EdgeContext, RelayRequest } from "#wire/http/request.ts";
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
 export type NodeResponse = ServerResponse | Http2ServerResponse;
 
+class EdgeHeaders implements Pick<Headers, "get" | "has"> {
+  readonly #headers: NodeRequest["headers"];
+
+  constructor(headers: NodeRequest["headers"]) {
+    this.#headers = headers;
+  }
+
+  get(name: string): string | null {
+    const value = this.#headers[name.toLowerCase()];
+    return value === undefined ? null : Array.isArray(value) ? value.join(", ") : value;
+  }
+
+  has(name: string): boolean {
+    return this.#headers[name.toLowerCase()] !== undefined;
+  }
+}
+
 /** Node's request in the shape that handlers read. Nothing is made before it is asked for. */
 export class EdgeRequest implements RelayRequest, EdgeContext {
   readonly method: string;
@@ -15,6 +32,7 @@ export class EdgeRequest implements RelayRequest, EdgeContext {
   readonly #bodyTimeoutMs: number;
   readonly #findSource: () => string | undefined;
   #abort: AbortController | undefined;
+  #headers: EdgeHeaders | undefined;
 
   constructor(
     request: NodeRequest,
@@ -43,14 +61,8 @@ export class EdgeRequest implements RelayRequest, EdgeContext {
   }
 
   get headers(): Pick<Headers, "get" | "has"> {
-    const { headers } = this.#request;
-    return {
-      get(name) {
-        const value = headers[name.toLowerCase()];
-        return value === undefined ? null : Array.isArray(value) ? value.join(", ") : value;
-      },
-      has: (name) => headers[name.toLowerCase()] !== undefined,
-    };
+    this.#headers ??= new EdgeHeaders(this.#request.headers);
+    return this.#headers;
   }
 
   get signal(): AbortSignal {
@@ -80,37 +92,34 @@ export class EdgeRequest implements RelayRequest, EdgeContext {
   readBody(maxBytes: number): Promise<Uint8Array> {
     const request = this.#request;
     return new Promise((resolve, reject) => {
-      if (Number(request.headers["content-length"] ?? 0) > maxBytes) {
-        return reject(new RelayError("body_too_large"));
-      }
-      let chunks: Uint8Array[] = [];
+      const chunks: Uint8Array[] = [];
       let length = 0;
-      const timer = setTimeout(
-        () => fail(new RelayError("timed_out", { text: "Request body timed out" })),
-        this.#bodyTimeoutMs,
-      );
-      const fail = (error: RelayError) => {
+      const stop = () => {
         clearTimeout(timer);
-        chunks = [];
-        request.removeListener("data", take);
+        request.off("data", take).off("end", end).off("error", cut).off("close", cut);
+      };
+      const fail = (error: RelayError) => {
+        stop();
         reject(error);
       };
       const take = (chunk: Uint8Array) => {
         length += chunk.byteLength;
-        if (length > maxBytes) return fail(new RelayError("body_too_large"));
-        chunks.push(chunk);
+        if (length > maxBytes) fail(new RelayError("body_too_large"));
+        else chunks.push(chunk);
       };
-      request.on("data", take);
-      request.once("end", () => {
-        clearTimeout(timer);
+      const end = () => {
+        stop();
         resolve(gather(chunks, length));
-      });
-      request.once("error", () =>
-        fail(new RelayError("bad_request", { text: "Request body was cut short" })),
+      };
+      const cut = () => fail(new RelayError("bad_request", { text: "Request body was cut short" }));
+      const timer = setTimeout(
+        () => fail(new RelayError("timed_out", { text: "Request body timed out" })),
+        this.#bodyTimeoutMs,
       );
-      request.once("close", () =>
-        fail(new RelayError("bad_request", { text: "Request body was cut short" })),
-      );
+      if (Number(request.headers["content-length"] ?? 0) > maxBytes) {
+        return fail(new RelayError("body_too_large"));
+      }
+      request.on("data", take).on("end", end).on("error", cut).on("close", cut);
     });
   }
 }

@@ -48,10 +48,7 @@ export async function listen(setup: ListenerSetup): Promise<Listener> {
   const serve = async (request: NodeRequest, response: NodeResponse): Promise<void> => {
     const findSource = () => {
       const forwarded = request.headers["x-forwarded-for"];
-      return addresses.source(
-        request.socket?.remoteAddress,
-        Array.isArray(forwarded) ? forwarded.join(",") : forwarded,
-      );
+      return addresses.sourceOf(request.socket, Array.isArray(forwarded) ? forwarded.join(",") : forwarded);
     };
     const edgeRequest = new EdgeRequest(request, response, limits.bodyTimeoutMs, findSource);
     try {

@@ -2,7 +2,7 @@ import type { Entry } from "#store/contract/rendezvous-store.ts";
 import { encodeBase64 } from "#wire/base64.ts";
 import { entityTag } from "#wire/http/etag.ts";
 import type { RelayRequest } from "#wire/http/request.ts";
-import { opaque } from "./inbox.ts";
+import { opaque } from "./answers.ts";
 import type { Rendezvous } from "./rendezvous.ts";
 
 /** Between two comments that keep proxies from closing a silent stream. */

@@ -2,7 +2,7 @@ import { RelayError } from "#core/errors.ts";
 import { errorReply } from "#wire/http/problem.ts";
 import { type HeaderList, Reply } from "#wire/http/reply.ts";
 import { type RelayRequest, readBody } from "#wire/http/request.ts";
-import { contentTypeOf, emptySuccess, messageHeaders, opaque, waitingOf } from "./inbox.ts";
+import { contentTypeOf, emptySuccess, messageHeaders, opaque, waitingOf } from "./answers.ts";
 import type { Rendezvous } from "./rendezvous.ts";
 
 /** The original marks the answers of the older binding that matter (not its errors to a consumer). */

@@ -4,7 +4,8 @@ import { Reply } from "#wire/http/reply.ts";
 import { pathOf, type RelayRequest } from "#wire/http/request.ts";
 import { emptyReply, type Match, type Routes } from "#wire/http/router.ts";
 import { parseChannelId } from "#wire/rendezvous/channel-id.ts";
-import { acknowledge, awaitAck, opaque, readAck, receive, store } from "./inbox.ts";
+import { opaque } from "./answers.ts";
+import { acknowledge, awaitAck, readAck, receive, store } from "./inbox.ts";
 import { receiveOnce, storeAndWait } from "./link.ts";
 import type { Rendezvous } from "./rendezvous.ts";
 
