@@ -19,7 +19,8 @@ export function simClock(startAt: Instant = 1_700_000_000_000): SimClock {
   const timers = new Map<number, { at: Instant; fire: () => void }>();
   const nextUntil = (end: Instant) => {
     let found: [number, { at: Instant; fire: () => void }] | undefined;
-    for (const entry of timers) if (entry[1].at <= end && (!found || entry[1].at < found[1].at)) found = entry;
+    for (const entry of timers)
+      if (entry[1].at <= end && (!found || entry[1].at < found[1].at)) found = entry;
     return found;
   };
   return {
