@@ -327,9 +327,10 @@ class FlowRun {
       const cancel = () => this.cancel(signal.reason);
       signal.addEventListener("abort", cancel, { once: true });
       this.#held.push(() => signal.removeEventListener("abort", cancel));
-      if (signal.aborted) return cancel();
+      if (signal.aborted) cancel();
     }
-    if (expiresAt <= clock.now()) return this.#expire();
+    // Without effect when the flow was cancelled before it began.
+    if (expiresAt <= clock.now()) this.#expire();
     this.#dispatch("start");
   }
 
@@ -350,7 +351,7 @@ class FlowRun {
     // A link relay gives its message to whoever asks first: a request given up could be the one that got it.
     if (this.#state === "asking" && this.#channel.binding === "link") return;
     // A sleeping device fires its timers late.
-    if (this.#settings.clock.now() >= this.#settings.expiresAt) return this.#expire();
+    if (this.#settings.clock.now() >= this.#settings.expiresAt) this.#expire();
     this.#dispatch("wake");
   }
 
