@@ -1,0 +1,11 @@
+import { buildInfo } from "#daemon/build-info.ts";
+import type { Command } from "./command.ts";
+
+export const version: Command = {
+  name: "version",
+  summary: "print the version",
+  async run() {
+    process.stdout.write(`postern ${buildInfo().version}\n`);
+    return 0;
+  },
+};

@@ -1,0 +1,154 @@
+import { resolve } from "node:path";
+import { systemClock } from "#core/clock.ts";
+import { RelayError } from "#core/errors.ts";
+import { ClientAddresses } from "#edge/http/client-address.ts";
+import { withCors } from "#edge/http/cors.ts";
+import { inheritedSocket, type ListenAt, type Listener, listen } from "#edge/http/listener.ts";
+import { withRateLimit } from "#edge/http/rate-limit.ts";
+import { Rendezvous } from "#modes/rendezvous/rendezvous.ts";
+import { rendezvousRoutes } from "#modes/rendezvous/routes.ts";
+import { openMemoryRendezvousStore } from "#store/memory/rendezvous-store.ts";
+import { openSqliteRendezvousStore } from "#store/sqlite/rendezvous-store.ts";
+import type { Handler, RelayRequest } from "#wire/http/request.ts";
+import { emptyReply, type Routes } from "#wire/http/router.ts";
+import { buildInfo } from "./build-info.ts";
+import { opsHandler } from "./ops.ts";
+import { type Config, OptionError } from "./options.ts";
+import { type Logger, Metrics } from "./telemetry.ts";
+
+/** Expired entries are already unreadable; sweeping only gives their room back. */
+const sweepEveryMs = 15_000;
+
+export interface Daemon {
+  /** Where clients reach it. */
+  readonly url: string;
+  /** Where the operations listener is; undefined when it is off. */
+  readonly opsUrl: string | undefined;
+  /** Answers what is under way, closes the store. At `shutdownTimeoutMs` it cuts what is left. */
+  close(): Promise<void>;
+}
+
+/** The whole daemon on one screen: options -> store -> modes -> edges. */
+export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEnv = {}): Promise<Daemon> {
+  const clock = systemClock();
+  const metrics = new Metrics();
+  const report = (error: unknown) => {
+    metrics.failed();
+    log.error({ err: describe(error) }, "something failed on our side");
+  };
+  let ready = false;
+
+  await using starting = new AsyncDisposableStack();
+  const inMemory = config.persistDb === "memory";
+  const store = starting.use(
+    inMemory
+      ? openMemoryRendezvousStore(config)
+      : await openSqliteRendezvousStore(databasePath(config, env), config, clock),
+  );
+  const rendezvous = new Rendezvous(config, store, clock, report);
+  const stopSweeping = rendezvous.every(sweepEveryMs, () => void rendezvous.sweep().catch(report));
+  starting.defer(stopSweeping);
+
+  metrics.gauge(
+    "postern_rendezvous_entries",
+    "Messages kept, acknowledged ones included.",
+    () => store.usage().entries,
+  );
+  metrics.gauge("postern_rendezvous_bytes", "Bytes of messages kept.", () => store.usage().bytes);
+  metrics.gauge("postern_rendezvous_waiters", "Requests that wait.", () => rendezvous.waiters);
+
+  const routes: Routes[] = [rendezvousRoutes(rendezvous)];
+  const policy = config.corsAllowAll ? ["mirror"] : config.cors;
+  const handler = withCors(policy, withRateLimit(config, clock, router(routes, metrics, log)));
+  const tls = tlsFiles(config);
+  const shared = { limits: config, addresses: new ClientAddresses(config.trustedProxies), report };
+  const main = await listen({
+    ...shared,
+    at: inheritedSocket(env, process.pid) ?? { host: config.bind!, port: config.port },
+    handler,
+    ...(tls ? { tls } : {}),
+  });
+  starting.defer(() => main.close(0));
+  metrics.gauge("postern_connections", "Connections open on the public listener.", () => main.connections());
+  const ops = await listenForOps(config, (at) =>
+    listen({ ...shared, at, handler: opsHandler({ metrics, build: buildInfo(), isReady: () => ready }) }),
+  );
+  if (ops) log.info({ url: ops.url }, "operations listener");
+
+  ready = true;
+  const running = starting.move();
+  return {
+    url: main.url,
+    opsUrl: ops?.url,
+    async close() {
+      ready = false;
+      rendezvous.drain();
+      await main.close(config.shutdownTimeoutMs);
+      await ops?.close(0);
+      await running.disposeAsync();
+    },
+  };
+}
+
+/** Tries each part of the daemon in turn; counts and times what was answered, under the route's name alone. */
+function router(parts: readonly Routes[], metrics: Metrics, log: Logger): Handler {
+  return async (request: RelayRequest) => {
+    const begin = performance.now();
+    let route = "none";
+    let response: Response | undefined;
+    for (const routes of parts) {
+      const match = routes(request);
+      if (!match) continue;
+      route = match.route;
+      response = await match.respond();
+      break;
+    }
+    response ??= emptyReply(404);
+    const seconds = (performance.now() - begin) / 1000;
+    metrics.answered(route, request.method, response.status, seconds);
+    if (log.isLevelEnabled("debug"))
+      log.debug({ route, method: request.method, status: response.status, seconds }, "answered");
+    return response;
+  };
+}
+
+/** A service manager's state directory, else where the daemon was started. */
+function databasePath(config: Config, env: NodeJS.ProcessEnv): string {
+  return resolve(env.STATE_DIRECTORY ?? ".", config.persistDb!);
+}
+
+function tlsFiles({ tlsCert, tlsKey }: Config): { cert: string; key: string } | undefined {
+  if (tlsCert !== undefined && tlsKey !== undefined) return { cert: tlsCert, key: tlsKey };
+  if (tlsCert === undefined && tlsKey === undefined) return undefined;
+  throw new OptionError(
+    `--${tlsCert ? "tls-key" : "tls-cert"}: missing; TLS needs both tls-cert and tls-key.`,
+  );
+}
+
+async function listenForOps(
+  { opsListen }: Config,
+  open: (at: ListenAt) => Promise<Listener>,
+): Promise<Listener | undefined> {
+  if (opsListen === "off") return undefined;
+  if (opsListen !== "auto") {
+    const colon = opsListen!.lastIndexOf(":");
+    return open({
+      host: opsListen!.slice(0, colon).replace(/^\[(.*)\]$/, "$1"),
+      port: Number(opsListen!.slice(colon + 1)),
+    });
+  }
+  const host = "127.0.0.1";
+  return open({ host, port: 8081 }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "EADDRINUSE") return open({ host, port: 0 });
+    throw error;
+  });
+}
+
+/** What a log may know of a failure: our own code and the failure behind it, never a request's content. */
+function describe(error: unknown): Record<string, unknown> {
+  if (error instanceof RelayError)
+    return { code: error.code, cause: error.cause instanceof Error ? error.cause.message : undefined };
+  return error instanceof Error
+    ? { name: error.name, message: error.message, stack: error.stack }
+    : { name: "unknown" };
+}

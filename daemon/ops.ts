@@ -1,0 +1,45 @@
+import { Reply } from "#wire/http/reply.ts";
+import { type Handler, pathOf } from "#wire/http/request.ts";
+import { emptyReply } from "#wire/http/router.ts";
+import type { BuildInfo } from "./build-info.ts";
+import type { Metrics } from "./telemetry.ts";
+
+export interface OpsParts {
+  readonly metrics: Metrics;
+  readonly build: BuildInfo;
+  /** False while starting and from the moment the daemon drains. */
+  isReady(): boolean;
+}
+
+/** What operators and their tools ask: is it alive, does it take traffic, what does it count, which build is it. */
+export function opsHandler({ metrics, build, isReady }: OpsParts): Handler {
+  const json = (status: number, value: unknown) =>
+    new Reply(
+      status,
+      [
+        ["content-type", "application/json"],
+        ["cache-control", "no-store"],
+      ],
+      `${JSON.stringify(value)}\n`,
+    );
+  const pages: Record<string, () => Promise<Response>> = {
+    "/health": async () => json(200, { status: "ok" }),
+    "/ready": async () => (isReady() ? json(200, { status: "ready" }) : json(503, { status: "draining" })),
+    "/build-info": async () => json(200, build),
+    "/metrics": async () =>
+      new Reply(200, [["content-type", metrics.registry.contentType]], await metrics.registry.metrics()),
+    "/": async () =>
+      new Reply(
+        200,
+        [["content-type", "text/plain; charset=utf-8"]],
+        "Postern operations: /health /ready /metrics /build-info\n",
+      ),
+  };
+  return async (request) => {
+    const page = pages[pathOf(request)];
+    if (!page) return json(404, { error: "Not found. Try /health, /ready, /metrics or /build-info." });
+    if (request.method !== "GET" && request.method !== "HEAD")
+      return emptyReply(405, [["allow", "GET,HEAD"]]);
+    return page();
+  };
+}

@@ -1,0 +1,61 @@
+import { type DestinationStream, type Logger, pino } from "pino";
+import pretty from "pino-pretty";
+import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
+import { AnswerMetrics } from "./answer-metrics.ts";
+import type { Config } from "./options.ts";
+
+export type { Logger };
+
+/**
+ * Log lines go to stderr: stdout belongs to the ready line. No line ever holds an id, an address, a key or a payload;
+ * an error is told by its kind and the failure behind it, which are about our machine.
+ */
+export function createLogger(
+  config: Pick<Config, "verbose" | "quiet" | "logFormat">,
+  terminal: boolean,
+): Logger {
+  const levels = ["warn", "info", "debug", "trace"] as const;
+  const level = config.quiet ? "error" : levels[Math.min(config.verbose, levels.length - 1)]!;
+  const asText = config.logFormat === "text" || (config.logFormat === "auto" && terminal);
+  const destination: DestinationStream = asText
+    ? pretty({ destination: 2, sync: true, ignore: "pid,hostname", colorize: terminal })
+    : pino.destination({ dest: 2, sync: true });
+  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
+}
+
+/** What the daemon counts. Labels are routes, methods and statuses; nothing of a request's own. */
+export class Metrics {
+  readonly registry = new Registry();
+  readonly #answers = new AnswerMetrics();
+  readonly #errors = new Counter({
+    name: "postern_internal_errors_total",
+    help: "Failures on the relay's side.",
+    registers: [this.registry],
+  });
+
+  constructor() {
+    collectDefaultMetrics({ register: this.registry });
+    this.#answers.register(this.registry);
+  }
+
+  /** One answered request. An unusual method counts as `other`, so that a remote cannot make up labels. */
+  answered(route: string, method: string, status: number, seconds: number): void {
+    this.#answers.count(route, method, status, seconds);
+  }
+
+  failed(): void {
+    this.#errors.inc();
+  }
+
+  /** A value that is read when somebody asks for the metrics. */
+  gauge(name: string, help: string, read: () => number): void {
+    new Gauge({
+      name,
+      help,
+      registers: [this.registry],
+      collect() {
+        this.set(read());
+      },
+    });
+  }
+}

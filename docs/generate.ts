@@ -1,0 +1,6 @@
+import { writeFileSync } from "node:fs";
+import { optionGroups } from "#daemon/options.ts";
+import { optionsReference } from "#daemon/options-help.ts";
+
+// Run by `npm run docs` after an option changed.
+writeFileSync(new URL("options.md", import.meta.url), optionsReference(optionGroups));

@@ -1,0 +1,132 @@
+import { once } from "node:events";
+import http from "node:http";
+import http2 from "node:http2";
+import type { AddressInfo, Server, Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import type { Handler } from "#wire/http/request.ts";
+import type { ClientAddresses } from "./client-address.ts";
+import { EdgeRequest, type NodeRequest, type NodeResponse } from "./edge-request.ts";
+import { readTlsFiles, type TlsFiles, watchTlsFiles } from "./tls-files.ts";
+import { writeResponse } from "./write-response.ts";
+
+export interface ListenerLimits {
+  readonly maxConnections: number;
+  readonly maxHeaderBytes: number;
+  readonly headerTimeoutMs: number;
+  readonly bodyTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+}
+
+export type ListenAt = { readonly host: string; readonly port: number } | { readonly fd: number };
+
+export interface ListenerSetup {
+  readonly at: ListenAt;
+  readonly limits: ListenerLimits;
+  readonly addresses: ClientAddresses;
+  readonly handler: Handler;
+  /** Takes over a connection that asks to become something else; without it such a request is an ordinary one. */
+  readonly onUpgrade?: (request: http.IncomingMessage, socket: Duplex, head: Buffer) => void;
+  readonly tls?: TlsFiles;
+  /** Hears what went wrong on our side, without anything of the request. */
+  readonly report: (error: unknown) => void;
+}
+
+/** A listening HTTP server: HTTP/1.1, and over TLS also HTTP/2. */
+export interface Listener {
+  /** The URL it really listens at. */
+  readonly url: string;
+  connections(): number;
+  /** Stops accepting and closes each connection when its answer is out; at `graceMs` cuts what is left. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** Rejects with the system's error (`EADDRINUSE`, `EACCES`) where the address cannot be had. */
+export async function listen(setup: ListenerSetup): Promise<Listener> {
+  const { limits, addresses, handler, report } = setup;
+  let draining = false;
+
+  const serve = async (request: NodeRequest, response: NodeResponse): Promise<void> => {
+    const findSource = () => {
+      const forwarded = request.headers["x-forwarded-for"];
+      return addresses.sourceOf(request.socket, Array.isArray(forwarded) ? forwarded.join(",") : forwarded);
+    };
+    const edgeRequest = new EdgeRequest(request, response, limits.bodyTimeoutMs, findSource);
+    try {
+      const answer = await handler(edgeRequest);
+      if (draining && request.httpVersionMajor === 1) response.setHeader("connection", "close");
+      await writeResponse(answer, response, request.method === "HEAD");
+    } catch (error) {
+      report(error);
+      if (response.headersSent) response.destroy();
+      else (response as http.ServerResponse).writeHead(500, { "content-length": 0 }).end();
+    }
+  };
+
+  const server = createServer(setup, (request, response) => void serve(request, response));
+  server.maxConnections = limits.maxConnections;
+  if (setup.onUpgrade) server.on("upgrade", setup.onUpgrade);
+  const sockets = new Set<Socket>();
+  server.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
+
+  const unwatch = setup.tls
+    ? watchTlsFiles(setup.tls, (pair) => (server as http2.Http2SecureServer).setSecureContext(pair), report)
+    : () => {};
+
+  server.listen("fd" in setup.at ? { fd: setup.at.fd } : { ...setup.at, backlog: 4096 });
+  try {
+    await once(server, "listening");
+  } catch (error) {
+    unwatch();
+    throw error;
+  }
+
+  return {
+    url: urlOf(server.address() as AddressInfo, setup.tls !== undefined),
+    connections: () => sockets.size,
+    async close(graceMs) {
+      draining = true;
+      unwatch();
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      if (server instanceof http.Server) server.closeIdleConnections();
+      const cut = setTimeout(() => {
+        for (const socket of sockets) socket.destroy();
+      }, graceMs);
+      await closed;
+      clearTimeout(cut);
+    },
+  };
+}
+
+function createServer(
+  { limits, tls }: ListenerSetup,
+  serve: (request: NodeRequest, response: NodeResponse) => void,
+): Server {
+  const options: http.ServerOptions = {
+    maxHeaderSize: limits.maxHeaderBytes,
+    headersTimeout: limits.headerTimeoutMs,
+    // The body has a timeout of its own, which answers and does not cut.
+    requestTimeout: 0,
+    keepAliveTimeout: limits.idleTimeoutMs,
+    // How often timeouts are looked at: they may be late by this much.
+    connectionsCheckingInterval: Math.max(50, Math.min(1000, limits.headerTimeoutMs / 4)),
+    // The original serves a request without Host.
+    requireHostHeader: false,
+  };
+  if (!tls) return http.createServer(options, serve);
+  return http2.createSecureServer(
+    { ...options, ...readTlsFiles(tls), allowHTTP1: true },
+    serve,
+  ) as unknown as Server;
+}
+
+function urlOf({ address, port, family }: AddressInfo, tls: boolean): string {
+  return `${tls ? "https" : "http"}://${family === "IPv6" ? `[${address}]` : address}:${port}`;
+}
+
+/** The first socket that a service manager passed to this very process (sd_listen_fds), if it did. */
+export function inheritedSocket(env: NodeJS.ProcessEnv, pid: number): { readonly fd: number } | undefined {
+  return env.LISTEN_PID === String(pid) && Number(env.LISTEN_FDS) >= 1 ? { fd: 3 } : undefined;
+}

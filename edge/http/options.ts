@@ -1,0 +1,83 @@
+import { bytes, duration, flag, integer, list, text } from "#core/options.ts";
+
+/** What an operator may set for the public listener. */
+export const httpOptions = {
+  bind: text({
+    default: "127.0.0.1",
+    short: "b",
+    doc: "Address to listen on. `0.0.0.0` or `::` opens the relay to others. Ignored where the service manager passes a listening socket (LISTEN_FDS).",
+    allowed: "an IP address or host name",
+  }),
+  port: integer({
+    default: 8080,
+    atMost: 65_535,
+    short: "p",
+    doc: "Port to listen on; 0 takes a free one, which the ready line names.",
+  }),
+  cors: list({
+    default: ["mirror"],
+    doc: "Who may use the relay from a web page: `mirror` allows every origin, `off` leaves it to a proxy, else the origins themselves, joined by commas. There are no cookies and ids are the secret, so every origin is safe.",
+    pattern: /^(mirror|off|null|https?:\/\/[^/\s]+)$/,
+    allowed: "mirror, off, or origins such as https://app.example joined by commas",
+  }),
+  corsAllowAll: flag({
+    default: false,
+    doc: "The original's flag: the same as `--cors mirror`, which is the default.",
+  }),
+  trustedProxies: list({
+    default: [],
+    doc: "Addresses or networks of proxies in front whose `X-Forwarded-For` is believed: `127.0.0.1`, `10.0.0.0/8`. Without it every client of a proxy looks like the proxy.",
+    pattern: /^[0-9a-fA-F.:]+(\/\d{1,3})?$/,
+    allowed: "IP addresses or networks joined by commas",
+  }),
+  rateLimit: integer({
+    default: 0,
+    atMost: 1_000_000,
+    doc: "Requests a minute for one client address (IPv6: one /64); 0 sets no limit. Over it: 429 with `Retry-After`.",
+  }),
+  rateBurst: integer({
+    default: 60,
+    atLeast: 1,
+    atMost: 1_000_000,
+    doc: "Requests one client may make at once before `rate-limit` holds it back.",
+  }),
+  maxConnections: integer({
+    default: 100_000,
+    atLeast: 1,
+    doc: "Connections open at once; more are closed unanswered. The operating system's limit on open files must allow it.",
+  }),
+  maxHeaderBytes: bytes({
+    default: 16 * 1024,
+    atLeast: 1024,
+    atMost: 1024 * 1024,
+    doc: "Largest request line and headers together. More is answered 431.",
+  }),
+  headerTimeoutMs: duration({
+    default: "10s",
+    atLeast: "100ms",
+    atMost: "10m",
+    doc: "How long a client may take to send a request's headers.",
+  }),
+  bodyTimeoutMs: duration({
+    default: "10s",
+    atLeast: "100ms",
+    atMost: "1h",
+    doc: "How long a client may take to send a request's body. Over it: 408.",
+  }),
+  idleTimeoutMs: duration({
+    default: "75s",
+    atLeast: "1s",
+    atMost: "1h",
+    doc: "How long a connection without a request is kept. Longer than the proxy in front keeps it.",
+  }),
+  tlsCert: text({
+    default: undefined,
+    doc: "PEM file of the certificate chain. With `tls-key` the relay speaks HTTPS and HTTP/2; both are read again when they change.",
+    allowed: "a file name",
+  }),
+  tlsKey: text({
+    default: undefined,
+    doc: "PEM file of the certificate's private key.",
+    allowed: "a file name",
+  }),
+};
