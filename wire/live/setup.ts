@@ -11,28 +11,18 @@ export const setupClientOld: readonly number[] = [0x40, 0x00];
 
 const parametersMax = 64;
 
-/** The versions a client offers, in its order. Its parameters are read and dropped. */
+/**
+ * The versions a client offers, in its order. Parameters follow, which are not looked at: none says anything to us, and
+ * clients disagree on whether the value of an even one has a length.
+ */
 export function decodeClientSetup(body: Uint8Array): number[] {
   const from = new Decoder(body);
   const count = from.varint();
   if (count > parametersMax) throw new LiveProtocolError("too many versions", liveError.tooManyParameters);
-  const versions = Array.from({ length: count }, () => {
+  return Array.from({ length: count }, () => {
     const id = from.bigVarint();
     return id <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(id) : -1;
   });
-  skipTypedParameters(from);
-  return versions;
-}
-
-/** Parameters of the IETF's early form: an even id has a number, an odd one has bytes. */
-function skipTypedParameters(from: Decoder): void {
-  const count = from.varint();
-  if (count > parametersMax) throw new LiveProtocolError("too many parameters", liveError.tooManyParameters);
-  for (let i = 0; i < count; i++) {
-    if (from.bigVarint() % 2n === 0n) from.bigVarint();
-    else from.bytes();
-  }
-  from.end();
 }
 
 /** The first version of the client's list that we speak. */
@@ -67,7 +57,6 @@ export function encodeClientSetup(): Uint8Array {
 export function decodeServerSetup(body: Uint8Array): LiteVersion {
   const from = new Decoder(body);
   const id = from.varint();
-  skipTypedParameters(from);
   const known = setupVersions.find((entry) => entry.id === id);
   if (!known) throw new LiveProtocolError("the server chose a version we do not speak", liveError.version);
   return known.version;
