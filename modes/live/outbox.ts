@@ -3,6 +3,7 @@ import { encodeGroupStart } from "#wire/live/group.ts";
 import type { SendStream, Transport } from "#wire/live/transport.ts";
 import type { FrameClass } from "#wire/live/version.ts";
 import type { BodyReader, Group, GroupBody } from "./group.ts";
+import type { LiveMetrics } from "./metrics.ts";
 
 /** What the outbox needs to know of a subscription. */
 export interface OutboxSubscription {
@@ -95,15 +96,20 @@ export class Outbox {
   readonly #frameClass: FrameClass;
   readonly #backlogMaxBytes: number;
   readonly #now: () => number;
+  readonly #metrics: LiveMetrics;
   /** All groups under way, and those of them with bytes to send, most urgent first. */
   readonly #all = new Set<OutgoingGroup>();
   readonly #ready: OutgoingGroup[] = [];
   #backlogBytes = 0;
-  /** Groups given up because the subscriber was too slow. */
-  skipped = 0;
-  sentBytes = 0;
 
-  constructor(transport: Transport, frameClass: FrameClass, backlogMaxBytes: number, now: () => number) {
+  constructor(
+    transport: Transport,
+    frameClass: FrameClass,
+    backlogMaxBytes: number,
+    now: () => number,
+    metrics: LiveMetrics,
+  ) {
+    this.#metrics = metrics;
     this.#transport = transport;
     this.#frameClass = frameClass;
     this.#backlogMaxBytes = backlogMaxBytes;
@@ -149,6 +155,12 @@ export class Outbox {
     outgoing.subscription.onGroupDone(outgoing);
   }
 
+  /** The subscriber was too slow for this group. */
+  #skip(outgoing: OutgoingGroup): void {
+    this.#metrics.groupsSkipped++;
+    this.drop(outgoing);
+  }
+
   /** Writes as much as the transport takes. */
   pump(): void {
     const ready = this.#ready;
@@ -156,15 +168,14 @@ export class Outbox {
     while (at < ready.length && this.#transport.writable) {
       const outgoing = ready[at]!;
       if (this.#isStale(outgoing)) {
-        this.skipped++;
-        this.drop(outgoing);
+        this.#skip(outgoing);
         continue;
       }
       const before = outgoing.sentBytes;
       const outcome = outgoing.write(this.#transport);
       const sent = outgoing.sentBytes - before;
       this.#backlogBytes -= sent;
-      this.sentBytes += sent;
+      this.#metrics.bytesOut += sent;
       if (outcome === "idle") {
         outgoing.ready = false;
         ready.splice(at, 1);
@@ -203,8 +214,7 @@ export class Outbox {
   #skipStale(subscription: OutboxSubscription): void {
     for (const outgoing of this.#all) {
       if (outgoing.subscription === subscription && this.#isStale(outgoing)) {
-        this.skipped++;
-        this.drop(outgoing);
+        this.#skip(outgoing);
       }
     }
   }
@@ -214,8 +224,7 @@ export class Outbox {
     for (const other of this.#all) {
       if (other.subscription !== blocked.subscription || other.stream !== undefined) continue;
       if (other === blocked || !isNewer(other, blocked)) continue;
-      this.skipped++;
-      this.drop(blocked);
+      this.#skip(blocked);
       return;
     }
   }
@@ -232,8 +241,7 @@ export class Outbox {
     );
     for (const outgoing of expendable) {
       if (this.#backlogBytes <= this.#backlogMaxBytes) return;
-      this.skipped++;
-      this.drop(outgoing);
+      this.#skip(outgoing);
     }
   }
 }

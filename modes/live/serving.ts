@@ -30,8 +30,8 @@ export class Serving implements TrackSubscriber, OutboxSubscription {
   readonly #outgoing = new Set<OutgoingGroup>();
   options: SubscribeOptions;
   #cancel: Cancel | undefined;
-  /** First group given; older ones that arrive late are not wanted. */
-  #first: number | undefined;
+  /** Where the subscription begins: as asked for, or at the latest group there was. */
+  readonly #floor: number;
   #largest = -1;
   #complete = false;
   #over = false;
@@ -51,7 +51,7 @@ export class Serving implements TrackSubscriber, OutboxSubscription {
     this.#outbox = outbox;
     this.#track = track;
     this.#onOver = onOver;
-    this.#first = subscribe.startGroup;
+    this.#floor = subscribe.startGroup ?? track.latest?.sequence ?? 0;
     stream.onInput = (input, fin) => this.#onInput(input, fin);
     stream.onAbort = () => this.#end(() => stream.abort(liveError.cancel));
   }
@@ -83,10 +83,9 @@ export class Serving implements TrackSubscriber, OutboxSubscription {
 
   onGroup(group: Group): void {
     const { sequence } = group;
-    if (this.#complete || sequence < (this.#first ?? 0)) return;
-    if (this.#first === undefined || this.#largest < 0) {
-      this.#first = sequence;
-      if (this.#session.version >= 5) this.#stream.output.send(encodeSubscribeStart(sequence));
+    if (this.#complete || sequence < this.#floor) return;
+    if (this.#largest < 0 && this.#session.version >= 5) {
+      this.#stream.output.send(encodeSubscribeStart(sequence));
     }
     this.#largest = Math.max(this.#largest, sequence);
     const { endGroup } = this.options;

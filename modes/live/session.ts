@@ -188,13 +188,7 @@ export class Session implements SessionContext, TransportHandler {
       this.#openings.shift()!(stream);
     }
     for (const output of this.#controls) if (output.pump()) this.#controls.delete(output);
-    const outbox = this.#outbox;
-    if (outbox === undefined) return;
-    const before = outbox.sentBytes;
-    const skipped = outbox.skipped;
-    outbox.pump();
-    this.metrics.bytesOut += outbox.sentBytes - before;
-    this.metrics.groupsSkipped += outbox.skipped - skipped;
+    this.#outbox?.pump();
   }
 
   onUni(stream: ReceiveStream): void {
