@@ -8,6 +8,8 @@ export interface LiveLimits {
   cacheMaxMs: number;
   /** Bytes that a subscriber may be behind before it skips groups. */
   backlogMaxBytes: number;
+  /** Groups that a subscription may be behind before it skips some. */
+  backlogMaxGroups: number;
   /** How long a track stays subscribed upstream after its last subscriber left. */
   trackIdleLingerMs: number;
   /** How long a broadcast stays announced after its publisher vanished without a word. */
@@ -31,6 +33,7 @@ export const defaultLiveLimits: LiveLimits = {
   cacheMaxBytes: 512 * 1024 * 1024,
   cacheMaxMs: 5_000,
   backlogMaxBytes: 4 * 1024 * 1024,
+  backlogMaxGroups: 1_000,
   trackIdleLingerMs: 30_000,
   announceLingerMs: 5_000,
   setupTimeoutMs: 10_000,

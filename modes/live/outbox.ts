@@ -125,7 +125,6 @@ export class Outbox {
     this.#all.add(outgoing);
     outgoing.body.add(outgoing);
     this.more(outgoing, outgoing.body.bytes);
-    this.#skipStale(subscription);
     if (this.#backlogBytes > this.#backlogMaxBytes) this.#skipBacklog();
     return outgoing;
   }
@@ -156,7 +155,7 @@ export class Outbox {
   }
 
   /** The subscriber was too slow for this group. */
-  #skip(outgoing: OutgoingGroup): void {
+  skip(outgoing: OutgoingGroup): void {
     this.#metrics.groupsSkipped++;
     this.drop(outgoing);
   }
@@ -167,8 +166,8 @@ export class Outbox {
     let at = 0;
     while (at < ready.length && this.#transport.writable) {
       const outgoing = ready[at]!;
-      if (this.#isStale(outgoing)) {
-        this.#skip(outgoing);
+      if (this.isStale(outgoing)) {
+        this.skip(outgoing);
         continue;
       }
       const before = outgoing.sentBytes;
@@ -206,17 +205,10 @@ export class Outbox {
     outgoing.ready = false;
   }
 
-  #isStale(outgoing: OutgoingGroup): boolean {
+  /** Superseded for longer than its subscriber waits. */
+  isStale(outgoing: OutgoingGroup): boolean {
     const { supersededAt } = outgoing.group;
     return supersededAt !== undefined && this.#now() - supersededAt > outgoing.subscription.latencyMaxMs;
-  }
-
-  #skipStale(subscription: OutboxSubscription): void {
-    for (const outgoing of this.#all) {
-      if (outgoing.subscription === subscription && this.#isStale(outgoing)) {
-        this.#skip(outgoing);
-      }
-    }
   }
 
   /** No further stream is allowed: of the groups of this subscription that have none, only the newest waits. */
@@ -224,7 +216,7 @@ export class Outbox {
     for (const other of this.#all) {
       if (other.subscription !== blocked.subscription || other.stream !== undefined) continue;
       if (other === blocked || !isNewer(other, blocked)) continue;
-      this.#skip(blocked);
+      this.skip(blocked);
       return;
     }
   }
@@ -241,7 +233,7 @@ export class Outbox {
     );
     for (const outgoing of expendable) {
       if (this.#backlogBytes <= this.#backlogMaxBytes) return;
-      this.#skip(outgoing);
+      this.skip(outgoing);
     }
   }
 }

@@ -92,8 +92,18 @@ export class Serving implements TrackSubscriber, OutboxSubscription {
     if (endGroup === undefined || sequence <= endGroup) {
       this.#session.metrics.groupsOut++;
       this.#outgoing.add(this.#outbox.add(this, group));
+      this.#skipOld();
     }
     if (endGroup !== undefined && sequence >= endGroup) this.onComplete();
+  }
+
+  /** What came first is the oldest: it goes while it is stale, or there are too many. */
+  #skipOld(): void {
+    for (const oldest of this.#outgoing) {
+      const many = this.#outgoing.size > this.#session.limits.backlogMaxGroups;
+      if (!many && !this.#outbox.isStale(oldest)) return;
+      this.#outbox.skip(oldest);
+    }
   }
 
   onComplete(): void {

@@ -239,8 +239,12 @@ export class Session implements SessionContext, TransportHandler {
 
   #begin(version: LiteVersion): void {
     this.#version = version;
-    this.#outbox = new Outbox(this.transport, frameClassOf(version), this.limits.backlogMaxBytes, () =>
-      this.clock.now(),
+    this.#outbox = new Outbox(
+      this.transport,
+      frameClassOf(version),
+      this.limits.backlogMaxBytes,
+      () => this.clock.now(),
+      this.metrics,
     );
     if (version >= 5) {
       this.#setupToSend = concat(encodeType(uniType.setup), encodeSetup());
