@@ -29,14 +29,7 @@ test("a stored credential comes back", () => {
 
 test("another version, another key and anything malformed are told apart, and show no secret", () => {
   throwsCode(() => parseGrantCredential(text.replace("v1", "v2")), "credential_version");
-  for (const broken of [
-    "",
-    "nonsense",
-    text.slice(0, -3),
-    `${text}:`,
-    text.replace(":", ";"),
-    text.replace("CAgI", "CAg"),
-  ]) {
+  for (const broken of ["", "nonsense", text.slice(0, -3), `${text}:`, text.replace("CAgI", "CAg")]) {
     const error = throwsCode(() => parseGrantCredential(broken), "credential_malformed");
     assert.equal(error.cause, undefined);
   }
