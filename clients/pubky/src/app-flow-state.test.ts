@@ -126,7 +126,7 @@ test("on any way through, the caller hears once, the relay only after a delivery
           if (effect === "acknowledge") assert.deepEqual(heard, ["deliver"]);
         }
         // What was under way is over by its own event, or is released before anything else begins.
-        const isOver = !BUSY.includes(state) || !["wake", "cancel", "deadline"].includes(event);
+        const isOver: boolean = !BUSY.includes(state) || !["wake", "cancel", "deadline"].includes(event);
         if (next !== state || effects.length > 0) assert.ok(isOver || effects[0] === "release");
         state = next;
       }

@@ -28,10 +28,11 @@ export interface SimRelay {
   fault(...faults: Fault[]): void;
   /** Every request meets this until it is `undefined` again. */
   down: Fault | undefined;
-  /** Leaves something on whichever channel is asked for, as a stranger would. */
-  plant(body: string | Uint8Array<ArrayBuffer>): void;
-  /** Whether the message was acknowledged; `undefined` when there is none. */
+  /** Leaves something on `channel`, as a stranger would; on the last one that was asked for, when none is given. */
+  plant(body: string | Uint8Array<ArrayBuffer>, channel?: string): void;
+  /** Whether the last channel's message was acknowledged; `undefined` when there is none. */
   readonly acked: boolean | undefined;
+  /** The last channel's message. */
   readonly body: Uint8Array<ArrayBuffer> | undefined;
   readonly waiting: number;
   withEtags: boolean;
@@ -42,12 +43,16 @@ export function simRelay(clock: Clock): SimRelay {
   const faults: Fault[] = [];
   const waiters = new Set<() => void>();
   let headers = new Headers();
-  let message: Message | undefined;
+  const messages = new Map<string, Message>();
+  let lastChannel = "";
   let version = 0;
   const wake = () => {
     for (const waiter of [...waiters]) waiter();
   };
-  const live = () => (message && message.expiresAt > clock.now() ? message : undefined);
+  const live = (channel = lastChannel) => {
+    const message = messages.get(channel);
+    return message && message.expiresAt > clock.now() ? message : undefined;
+  };
 
   /** Waits until `look` sees something, as long as the relay holds a request. */
   async function held(look: () => Response | undefined, signal: AbortSignal | null | undefined) {
@@ -79,9 +84,14 @@ export function simRelay(clock: Clock): SimRelay {
     down: undefined,
     withEtags: true,
     fault: (...more) => void faults.push(...more),
-    plant(body) {
+    plant(body, channel = lastChannel) {
       const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
-      message = { body: bytes, etag: `"${++version}"`, acked: false, expiresAt: clock.now() + KEPT_MS };
+      messages.set(channel, {
+        body: bytes,
+        etag: `"${++version}"`,
+        acked: false,
+        expiresAt: clock.now() + KEPT_MS,
+      });
       wake();
     },
     get acked() {
@@ -95,7 +105,8 @@ export function simRelay(clock: Clock): SimRelay {
     },
     async fetch(input, init = {}) {
       const method = init.method ?? "GET";
-      const [, binding, , tail] = new URL(input).pathname.split("/");
+      const [, binding, channel, tail] = new URL(input).pathname.split("/");
+      lastChannel = channel!;
       log.push([method, binding, tail].filter(Boolean).join(" "));
       headers = new Headers(init.headers);
       init.signal?.throwIfAborted();
@@ -109,13 +120,13 @@ export function simRelay(clock: Clock): SimRelay {
       if (fault) return new Response(fault.body ?? null, fault);
 
       if (method === "POST") {
-        relay.plant(Uint8Array.from(init.body as Uint8Array));
-        const mine = message;
+        relay.plant(Uint8Array.from(init.body as Uint8Array), channel);
+        const mine = live(channel);
         if (binding !== "link") return new Response();
         return held(() => (mine?.acked ? new Response() : undefined), init.signal);
       }
       if (method === "DELETE") {
-        const kept = live();
+        const kept = live(channel);
         if (!kept) return new Response(null, { status: 404 });
         const only = headers.get("if-match");
         if (only !== null && only !== kept.etag) return new Response(null, { status: 412 });
@@ -124,11 +135,11 @@ export function simRelay(clock: Clock): SimRelay {
         return new Response();
       }
       if (tail === "await") {
-        if (!live()) return new Response(null, { status: 404 });
-        return held(() => (live()?.acked ? new Response("true") : undefined), init.signal);
+        if (!live(channel)) return new Response(null, { status: 404 });
+        return held(() => (live(channel)?.acked ? new Response("true") : undefined), init.signal);
       }
       return held(() => {
-        const kept = live();
+        const kept = live(channel);
         if (!kept || kept.acked) return undefined;
         if (binding === "link") {
           kept.acked = true;
