@@ -22,9 +22,14 @@ function promised(code: string, mark: string): RegExp {
   const lines = code.split("\n").filter((line) => line.startsWith(mark));
   const pattern = lines
     .map((line) => line.slice(mark.length).trim())
-    .map((line) => line.split("...").map(RegExp.escape).join(".+"))
+    .map((line) => line.split("...").map(literal).join(".+"))
     .join("\n");
   return new RegExp(`^${pattern}$`);
+}
+
+/** A pattern for exactly this text. */
+function literal(text: string): string {
+  return text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
 }
 
 async function output(command: string, args: readonly string[], input: string): Promise<string> {
