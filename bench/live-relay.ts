@@ -15,6 +15,7 @@ const webSocket = new LiveWebSocket<Grant>(
   { admit: async () => everything, accept: (transport, grant) => void relay.accept(transport, grant) },
   defaultLiveWebSocketOptions,
   clock,
+  (error) => { throw error; },
 );
 const server = createServer();
 webSocket.attach(server);

@@ -1,8 +1,9 @@
-import type { IncomingMessage, Server } from "node:http";
+import { type IncomingMessage, type Server, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
 import type { Cancel, Clock } from "#core/clock.ts";
-import { KnockRefusedError, type LiveAcceptor } from "#wire/live/acceptor.ts";
+import { RelayError } from "#core/errors.ts";
+import type { LiveAcceptor } from "#wire/live/acceptor.ts";
 import { Mux, type MuxLimits } from "#wire/live/mux.ts";
 import { chooseSubprotocol, legacySubprotocol, type Subprotocol } from "#wire/live/version.ts";
 import { ServerSink } from "./server-sink.ts";
@@ -42,9 +43,17 @@ export class LiveWebSocket<Admission> {
   readonly #pool = new SlabPool();
   readonly #server: WebSocketServer;
   readonly #connections = new Set<Connection>();
+  readonly #report: (error: unknown) => void;
   #cancelPing: Cancel | undefined;
 
-  constructor(acceptor: LiveAcceptor<Admission>, options: LiveWebSocketOptions, clock: Clock) {
+  /** `report` hears what went wrong on our side, without anything of the request. */
+  constructor(
+    acceptor: LiveAcceptor<Admission>,
+    options: LiveWebSocketOptions,
+    clock: Clock,
+    report: (error: unknown) => void,
+  ) {
+    this.#report = report;
     this.#acceptor = acceptor;
     this.#options = options;
     this.#clock = clock;
@@ -85,8 +94,9 @@ export class LiveWebSocket<Admission> {
         authorization: request.headers.authorization,
       });
     } catch (error) {
-      if (!(error instanceof KnockRefusedError)) throw error;
-      return refuse(socket, error.status, error.message);
+      if (!(error instanceof RelayError)) this.#report(error);
+      const refusal = error instanceof RelayError ? error : new RelayError("internal");
+      return refuse(socket, refusal.status, refusal.message);
     }
     if (socket.destroyed) return;
     this.#server.handleUpgrade(request, socket, head, (webSocket) => {
@@ -146,17 +156,9 @@ function offeredSubprotocol(request: IncomingMessage): Subprotocol | undefined {
   return chooseSubprotocol(header.split(",").map((name) => name.trim()));
 }
 
-const reasons: Record<number, string> = {
-  400: "Bad Request",
-  401: "Unauthorized",
-  403: "Forbidden",
-  502: "Bad Gateway",
-  503: "Service Unavailable",
-};
-
 function refuse(socket: Duplex, status: number, message: string): void {
   socket.end(
-    `HTTP/1.1 ${status} ${reasons[status]}\r\ncontent-type: text/plain\r\nconnection: close\r\n` +
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: text/plain\r\nconnection: close\r\n` +
       `access-control-allow-origin: *\r\ncontent-length: ${Buffer.byteLength(message)}\r\n\r\n${message}`,
   );
 }

@@ -1,15 +1,14 @@
 import type { Clock, Entropy } from "#core/clock.ts";
+import { RelayError } from "#core/errors.ts";
 import type { ValuesOf } from "#core/options.ts";
-import { type Knock, KnockRefusedError, type LiveAcceptor } from "#wire/live/acceptor.ts";
+import type { Knock, LiveAcceptor } from "#wire/live/acceptor.ts";
 import { liveError } from "#wire/live/error-code.ts";
 import type { Transport } from "#wire/live/transport.ts";
-import { Admission } from "./admission.ts";
+import { type AccessPolicy, authorize } from "./auth/authorize.ts";
 import type { Grant } from "./grant.ts";
 import type { LiveLimits } from "./limits.ts";
 import type { liveOptions } from "./options.ts";
-import { normalizePath } from "./path.ts";
 import { Relay } from "./relay.ts";
-import { TokenKey } from "./token.ts";
 
 export type LiveOptions = ValuesOf<typeof liveOptions>;
 
@@ -17,8 +16,8 @@ export interface LiveSetup {
   clock: Clock;
   entropy: Entropy;
   options: LiveOptions;
-  /** The text of the file that `auth-key` names. */
-  keyText: string | undefined;
+  /** Who may do what. */
+  policy: AccessPolicy;
   /** Hashes of the certificates we are known by, the current one first. */
   certificateHashes: () => Promise<readonly string[]>;
 }
@@ -29,34 +28,28 @@ export class Live implements LiveAcceptor<Grant> {
   readonly options: LiveOptions;
   readonly relay: Relay;
   readonly certificateHashes: () => Promise<readonly string[]>;
-  readonly #admission: Admission;
+  readonly #policy: AccessPolicy;
   #fetches = 0;
 
-  private constructor(setup: LiveSetup, key: TokenKey | undefined) {
-    const { clock, entropy, options } = setup;
+  constructor({ clock, entropy, options, policy, certificateHashes }: LiveSetup) {
     this.clock = clock;
     this.options = options;
     this.relay = new Relay(clock, entropy, limitsOf(options));
-    this.certificateHashes = setup.certificateHashes;
-    const publicPrefix = options.authPublic === undefined ? undefined : normalizePath(options.authPublic);
-    this.#admission = new Admission({ key, publicPrefix }, clock);
+    this.certificateHashes = certificateHashes;
+    this.#policy = policy;
   }
 
-  /** Rejects with `KeyUnusableError`. */
-  static async open(setup: LiveSetup): Promise<Live> {
-    const key = setup.keyText === undefined ? undefined : await TokenKey.read(setup.keyText);
-    return new Live(setup, key);
-  }
-
-  /** What a session at this path may do. Rejects with `KnockRefusedError`. */
+  /** What a session at this path may do. Rejects with `RelayError`. */
   async admit(knock: Knock): Promise<Grant> {
-    if (!this.relay.open) throw new KnockRefusedError(503, "No further session is taken.");
-    return this.#admission.admit(knock);
+    if (!this.relay.open)
+      throw new RelayError("at_capacity", { text: "No further session is taken", retryAfterSeconds: 5 });
+    return this.admitRequest(knock);
   }
 
   /** The same for a plain request, which takes no session's place. */
   async admitRequest(knock: Knock): Promise<Grant> {
-    return this.#admission.admit(knock);
+    const jwt = knock.query.get("jwt") ?? undefined;
+    return authorize({ path: knock.path, jwt, now: this.clock.now() }, this.#policy);
   }
 
   accept(transport: Transport, grant: Grant): void {
@@ -75,14 +68,18 @@ export class Live implements LiveAcceptor<Grant> {
     }
   }
 
-  /** Takes no further session and asks those there are to go. */
-  drain(): void {
-    this.relay.drain("");
-  }
-
-  /** Ends all sessions. */
-  close(): void {
-    this.relay.close(liveError.cancel, "the relay is going down");
+  /** Takes no further session, asks those there are to go, and closes those that stay longer than `liveDrainMs`. */
+  async drain(): Promise<void> {
+    const { relay, clock, options } = this;
+    relay.drain("");
+    await new Promise<void>((resolve) => {
+      const cancel = clock.after(options.liveDrainMs, resolve);
+      relay.whenEmpty(() => {
+        cancel();
+        resolve();
+      });
+    });
+    relay.close(liveError.cancel, "the relay is going down");
   }
 }
 

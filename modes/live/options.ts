@@ -1,19 +1,7 @@
-import { bytes, duration, integer, list, text } from "#core/options.ts";
+import { bytes, duration, integer, list } from "#core/options.ts";
 
 /** What an operator may set for live. Names and defaults are the original relay's where it has them. */
 export const liveOptions = {
-  authKey: text({
-    default: undefined,
-    doc: "File with the key that live tokens are checked with: a JWK, as JSON or in base64url. Setting it, or `auth-public`, switches live on.",
-    allowed: "a file name",
-    also: { env: ["MOQ_AUTH_KEY"], toml: ["auth.key"] },
-  }),
-  authPublic: text({
-    default: undefined,
-    doc: 'Path below which everybody may publish and watch without a token; "" opens the whole relay, which is for development.',
-    allowed: "a path, or nothing for everything",
-    also: { env: ["MOQ_AUTH_PUBLIC"], toml: ["auth.public"] },
-  }),
   liveSessionsMax: integer({
     default: 10_000,
     atLeast: 1,
@@ -101,6 +89,11 @@ export const liveOptions = {
     atLeast: 64 * 2 ** 10,
     doc: "Largest WebSocket message of clients whose framing has no limit of its own.",
   }),
+  liveRecordMaxBytes: bytes({
+    default: 64 * 2 ** 10,
+    atLeast: 16_382,
+    doc: "Largest WebSocket message of all other clients; they are told.",
+  }),
   liveWindowBytes: bytes({
     default: 16 * 2 ** 20,
     atLeast: 64 * 2 ** 10,
@@ -116,6 +109,11 @@ export const liveOptions = {
     atLeast: "100ms",
     atMost: "10m",
     doc: "How often a live connection is pinged. Keep it below the idle timeout of any proxy in front.",
+  }),
+  liveDrainMs: duration({
+    default: "1s",
+    atMost: "10m",
+    doc: "How long sessions have to leave by themselves when the daemon stops; then they are closed.",
   }),
   liveSilenceMaxMs: duration({
     default: "30s",

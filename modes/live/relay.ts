@@ -18,6 +18,7 @@ export class Relay implements SessionHome {
   readonly originId: bigint;
   readonly #sessions = new Set<Session>();
   #draining = false;
+  #onEmpty: () => void = () => {};
 
   constructor(clock: Clock, entropy: Entropy, limits: LiveLimits) {
     this.clock = clock;
@@ -55,6 +56,12 @@ export class Relay implements SessionHome {
     for (const session of this.#sessions) session.goaway(uri);
   }
 
+  /** Calls back once there is no session. */
+  whenEmpty(then: () => void): void {
+    if (this.#sessions.size === 0) then();
+    else this.#onEmpty = then;
+  }
+
   /** Ends all sessions. */
   close(code: number, reason: string): void {
     this.#draining = true;
@@ -64,5 +71,6 @@ export class Relay implements SessionHome {
   onSessionEnd(session: Session, _end: SessionEnd): void {
     this.#sessions.delete(session);
     this.metrics.sessionsClosed++;
+    if (this.#sessions.size === 0) this.#onEmpty();
   }
 }

@@ -1,7 +1,9 @@
+import { RelayError } from "#core/errors.ts";
+import { errorReply } from "#wire/http/problem.ts";
 import { type HeaderList, Reply } from "#wire/http/reply.ts";
 import { acceptsExplicitly, pathOf, type RelayRequest, targetOf } from "#wire/http/request.ts";
 import { emptyReply, type Routes } from "#wire/http/router.ts";
-import { type Knock, KnockRefusedError } from "#wire/live/acceptor.ts";
+import type { Knock } from "#wire/live/acceptor.ts";
 import { covers, type Grant } from "./grant.ts";
 import { fetchGroup } from "./group-fetch.ts";
 import type { Live } from "./live.ts";
@@ -41,7 +43,7 @@ async function guarded(request: RelayRequest, respond: () => Promise<Response>):
   try {
     return await respond();
   } catch (error) {
-    if (error instanceof KnockRefusedError) return plain(error.status, error.message);
+    if (error instanceof RelayError) return errorReply(request, error, "text/plain; charset=utf-8");
     throw error;
   }
 }
@@ -81,8 +83,8 @@ async function fetchTrack(request: RelayRequest, live: Live, rest: string): Prom
   if (sequence === null) return plain(400, "The group is no number.");
   const grant = await live.admitRequest(knock);
   const path = readable(grant);
-  if (path === undefined) throw new KnockRefusedError(401, "The token does not allow this path.");
-  const track = decodeTrack(rest.slice(slash + 1));
+  if (path === undefined) throw new RelayError("unauthorized", { text: "This broadcast may not be watched" });
+  const track = decode(rest.slice(slash + 1));
   const fetched = await live.fetchUnderway(() =>
     fetchGroup(
       live.relay,
@@ -91,7 +93,7 @@ async function fetchTrack(request: RelayRequest, live: Live, rest: string): Prom
       { timeoutMs: live.options.liveFetchTimeoutMs, signal: request.signal },
     ),
   );
-  if (fetched === "busy") return plain(503, "Too many fetches are under way.", [["retry-after", "1"]]);
+  if (fetched === "busy") throw new RelayError("too_many_waiters", { retryAfterSeconds: 1 });
   if (fetched === "timed_out") return plain(504, "No whole group came in time.");
   if (fetched === "not_found" || fetched === "aborted") return plain(404, "Not found.");
   return new Reply(
@@ -115,11 +117,11 @@ function sequenceIn(query: URLSearchParams): number | undefined | null {
   return /^\d{1,15}$/.test(group) ? Number(group) : null;
 }
 
-function decodeTrack(encoded: string): string {
+function decode(encoded: string): string {
   try {
     return decodeURIComponent(encoded);
-  } catch {
-    throw new KnockRefusedError(400, "The path is not UTF-8.");
+  } catch (cause) {
+    throw new RelayError("bad_request", { text: "The path is not UTF-8", cause });
   }
 }
 
@@ -127,7 +129,7 @@ function knockOf(request: RelayRequest, path: string): Knock {
   const target = targetOf(request);
   const mark = target.indexOf("?");
   return {
-    path,
+    path: decode(path),
     query: new URLSearchParams(mark < 0 ? "" : target.slice(mark + 1)),
     authorization: request.headers.get("authorization") ?? undefined,
   };

@@ -24,6 +24,7 @@ export async function openRelay(limits: Partial<LiveLimits> = {}) {
     },
     defaultLiveWebSocketOptions,
     clock,
+  (error) => { throw error; },
   );
   const server: Server = createServer((_request, response) => response.writeHead(404).end());
   webSocket.attach(server);
