@@ -24,7 +24,9 @@ export async function openRelay(limits: Partial<LiveLimits> = {}) {
     },
     defaultLiveWebSocketOptions,
     clock,
-  (error) => { throw error; },
+    (error) => {
+      throw error;
+    },
   );
   const server: Server = createServer((_request, response) => response.writeHead(404).end());
   webSocket.attach(server);
