@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { fork } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { newKeyFile, signingKey } from "#modes/live/auth/key.ts";
@@ -35,8 +36,8 @@ describe("a cluster of daemons", { timeout: 60_000 }, () => {
     await using here = await leaf();
     await using there = await leaf();
 
-    const publisher = await connect(new URL("/room", here.url));
-    publisher.publish("cam", (track) => track.group("across", "three", "relays"));
+    const script = new URL("live/publish.ts", import.meta.url);
+    const publisher = fork(script, [`${here.url}/room`, "cam", "across", "three", "relays"]);
     const watcher = await connect(new URL(there.url));
     const announced = watcher.announced();
     assert.deepEqual(await announced(), { path: "room/cam", active: true });
@@ -47,5 +48,6 @@ describe("a cluster of daemons", { timeout: 60_000 }, () => {
     here.process.kill("SIGKILL");
     assert.deepEqual(await announced(), { path: "room/cam", active: false });
     watcher.close();
+    publisher.kill();
   });
 });
