@@ -702,6 +702,7 @@ describe("browsers", { concurrency: 4 }, () => {
           "access-control-allow-methods": "DELETE",
           "access-control-allow-headers": "x-a",
           "content-length": "0",
+          allow: inboxAllow,
         },
       });
     },
