@@ -10,7 +10,6 @@
  * Contestants alternate round by round, so that what else the machine does hits both.
  */
 import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { temporaryFolder } from "#tests/support/temporary-folder.ts";
@@ -39,20 +38,25 @@ const figures: Figure[] = [];
 
 class LoadGenerator implements Disposable {
   readonly #process: ChildProcess = fork(fileURLToPath(new URL("load.ts", import.meta.url)));
+  #answered = Promise.withResolvers<unknown>();
 
+  constructor() {
+    this.#process.on("message", (result) => this.#answered.resolve(result));
+    this.#process.once("exit", () => this.#answered.reject(new Error("the load generator ended under load")));
+    // An end that nobody waits for is no failure.
+    this.#answered.promise.catch(() => {});
+  }
+
+  /** Carries out one job; one at a time. */
   async ask<Result>(job: LoadJob): Promise<Result> {
-    const ended = once(this.#process, "exit").then(() => {
-      throw new Error(`the load generator ended during "${job.kind}"`);
-    });
-    // Whoever loses the race must not end the process later.
-    ended.catch(() => {});
     this.#process.send(job);
-    const [result] = await Promise.race([once(this.#process, "message"), ended]);
+    const result = await this.#answered.promise;
+    this.#answered = Promise.withResolvers();
+    this.#answered.promise.catch(() => {});
     return result as Result;
   }
 
   [Symbol.dispose](): void {
-    this.#process.removeAllListeners("exit");
     this.#process.kill("SIGKILL");
   }
 }

@@ -145,6 +145,8 @@ export async function launchRelay(asked: RelaySettings): Promise<LaunchedRelay> 
 export function runningRelay(): Relay | undefined {
   if (process.env.RELAY_URL === undefined) return undefined;
   const url = new URL(process.env.RELAY_URL);
+  if (url.protocol !== "http:")
+    throw new Error("RELAY_URL: the cases are bytes on plain TCP, so http:// only");
   return {
     url: url.origin,
     host: url.hostname,
