@@ -1,12 +1,28 @@
+import { authApprove } from "./auth-approve.ts";
+import { authRequest } from "./auth-request.ts";
+import { authVerify } from "./auth-verify.ts";
 import { type Command, commandGroups } from "./command.ts";
 import { config } from "./config.ts";
 import { exitCodesHelp } from "./exit-codes.ts";
+import { keyNew } from "./key-new.ts";
+import { keyShow } from "./key-show.ts";
 import { receive } from "./receive.ts";
 import { send } from "./send.ts";
 import { serve } from "./serve.ts";
 import { version } from "./version.ts";
 
-export const commands: readonly Command[] = [serve, config, send, receive, version];
+export const commands: readonly Command[] = [
+  serve,
+  config,
+  send,
+  receive,
+  authRequest,
+  authApprove,
+  authVerify,
+  keyNew,
+  keyShow,
+  version,
+];
 
 /** The command that the first words name, and what is left of them. */
 export function findCommand(
