@@ -2,7 +2,9 @@ import { authApprove } from "./auth-approve.ts";
 import { authRequest } from "./auth-request.ts";
 import { authVerify } from "./auth-verify.ts";
 import { type Command, commandGroups } from "./command.ts";
+import { completions } from "./completions.ts";
 import { config } from "./config.ts";
+import { doctor } from "./doctor.ts";
 import { exitCodesHelp } from "./exit-codes.ts";
 import { keyNew } from "./key-new.ts";
 import { keyShow } from "./key-show.ts";
@@ -21,6 +23,8 @@ export const commands: readonly Command[] = [
   authVerify,
   keyNew,
   keyShow,
+  doctor,
+  completions(() => commands),
   version,
 ];
 
