@@ -43,7 +43,6 @@ export const framing = {
 
 const fieldName = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 // RFC 9110, 5.5: visible bytes, with spaces and tabs between them only.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: the tab is one of the characters that a value may hold
 const fieldValue = /^(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?$/;
 
 /** Fields that no HTTP message may hold make the whole message invalid (RFC 9292, 3.6 and 4). */
