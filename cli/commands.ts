@@ -1,9 +1,10 @@
 import type { Command } from "./command.ts";
 import { config } from "./config.ts";
 import { serve } from "./serve.ts";
+import { token } from "./token.ts";
 import { version } from "./version.ts";
 
-const commands: readonly Command[] = [serve, config, version];
+const commands: readonly Command[] = [serve, token, config, version];
 
 export function commandByName(name: string): Command | undefined {
   if (name === "--version" || name === "-V") return version;

@@ -15,7 +15,8 @@ export function withCors(policy: readonly string[], handler: Handler): Handler {
   if (policy.includes("off")) return handler;
   const anyone = policy.includes("mirror");
   return async (request) => {
-    const response = request.method === "OPTIONS" ? preflight(request) : await handler(request);
+    const response =
+      request.method === "OPTIONS" ? preflight(request, await handler(request)) : await handler(request);
     const origin = request.headers.get("origin");
     addHeader(response, "access-control-allow-credentials", "true");
     addHeader(response, "vary", "origin, access-control-request-method, access-control-request-headers");
@@ -27,8 +28,10 @@ export function withCors(policy: readonly string[], handler: Handler): Handler {
   };
 }
 
-function preflight(request: RelayRequest): Response {
-  const reply = emptyReply(200);
+/** Granted on every path, as the original does; `without` is what the path answers to OPTIONS by itself. */
+function preflight(request: RelayRequest, without: Response): Response {
+  const allow = without.headers.get("allow");
+  const reply = emptyReply(200, allow === null ? [] : [["allow", allow]]);
   const method = request.headers.get("access-control-request-method");
   const headers = request.headers.get("access-control-request-headers");
   if (method !== null) addHeader(reply, "access-control-allow-methods", method);

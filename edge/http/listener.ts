@@ -46,6 +46,7 @@ export async function listen(setup: ListenerSetup): Promise<Listener> {
   let draining = false;
 
   const serve = async (request: NodeRequest, response: NodeResponse): Promise<void> => {
+    if (request.httpVersionMajor === 1) await turnOf(request.socket, response);
     const findSource = () => {
       const forwarded = request.headers["x-forwarded-for"];
       return addresses.sourceOf(request.socket, Array.isArray(forwarded) ? forwarded.join(",") : forwarded);
@@ -98,6 +99,16 @@ export async function listen(setup: ListenerSetup): Promise<Listener> {
       clearTimeout(cut);
     },
   };
+}
+
+/** The newest request of each HTTP/1.1 connection. */
+const newest = new WeakMap<Socket, NodeResponse>();
+
+/** Pipelined requests are carried out in their order, not only answered in it: a GET sees the POST before it. */
+async function turnOf(socket: Socket, response: NodeResponse): Promise<void> {
+  const before = newest.get(socket);
+  newest.set(socket, response);
+  if (before && !before.writableFinished && !before.destroyed) await once(before, "close");
 }
 
 function createServer(

@@ -1,4 +1,5 @@
 import type { Entry } from "#store/contract/rendezvous-store.ts";
+import { httpDate } from "#wire/http/date.ts";
 import { entityTag } from "#wire/http/etag.ts";
 import { type HeaderList, Reply } from "#wire/http/reply.ts";
 import { preferWaitMs, type RelayRequest } from "#wire/http/request.ts";
@@ -33,7 +34,7 @@ export function messageHeaders(entry: Entry): HeaderList {
     ["content-type", entry.contentType ?? opaque],
     noStore,
     ["etag", entityTag(entry.version)],
-    ["expires", new Date(entry.expiresAt).toUTCString()],
+    ["expires", httpDate(entry.expiresAt)],
   ];
 }
 

@@ -1,4 +1,5 @@
 import { RelayError } from "#core/errors.ts";
+import { httpDate } from "#wire/http/date.ts";
 import { entityTag, ifMatchNames } from "#wire/http/etag.ts";
 import { Reply } from "#wire/http/reply.ts";
 import { acceptsExplicitly, type RelayRequest, readBody } from "#wire/http/request.ts";
@@ -22,7 +23,7 @@ export async function store(
   });
   return emptySuccess([
     ["etag", entityTag(entry.version)],
-    ["expires", new Date(entry.expiresAt).toUTCString()],
+    ["expires", httpDate(entry.expiresAt)],
   ]);
 }
 

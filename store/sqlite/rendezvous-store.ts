@@ -109,23 +109,18 @@ class SqliteRendezvousStore implements RendezvousStore {
     await this.#writer[Symbol.asyncDispose]();
   }
 
-  async #change<T>(id: string, decide: () => T): Promise<T> {
-    await this.#fresh();
+  /** Decides at once, so that calls take effect in their order; resolves when what it was decided on is on disk. */
+  #change<T>(id: string, decide: () => T): Promise<T> {
+    if (this.#stale) return this.#fresh().then(() => this.#change(id, decide));
     const outcome = decide();
     const changes = this.#take();
-    if (changes.length > 0) {
-      const committed = this.#commit(changes);
-      this.#dirty.set(id, committed);
-      try {
-        await committed;
-      } finally {
-        if (this.#dirty.get(id) === committed) this.#dirty.delete(id);
-      }
-    } else {
-      // Nothing of its own to write, but what it was decided on may still be on its way to the disk.
-      await this.#dirty.get(id);
-    }
-    return outcome;
+    // With nothing of its own to write, it may still rest on what is on its way.
+    if (changes.length === 0) return Promise.resolve(this.#dirty.get(id)).then(() => outcome);
+    const committed = this.#commit(changes).finally(() => {
+      if (this.#dirty.get(id) === committed) this.#dirty.delete(id);
+    });
+    this.#dirty.set(id, committed);
+    return committed.then(() => outcome);
   }
 
   #take(): Sql[] {
