@@ -48,7 +48,7 @@ describe("the documents", () => {
       for (const line of text.split("\n")) {
         // Lines of other programs have options of their own.
         if (/^ {4}(?!postern|npm exec|--)/.test(line)) continue;
-        for (const [, name] of line.matchAll(/(?<![\w-])--([a-z][a-z-]+)/g)) {
+        for (const [, name] of line.matchAll(/(?<![\w-])--([a-z][a-z0-9-]+)/g)) {
           assert.ok(ours.has(name!), `${file}: --${name}`);
         }
       }
