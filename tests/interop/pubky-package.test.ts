@@ -121,7 +121,7 @@ describe("the package", () => {
 
 test("the guide shows the files of the example as they are", () => {
   const guide = readFileSync(`${repository}docs/guides/sign-in-with-pubky.md`, "utf8");
-  for (const file of ["package.json", "server.js", "index.html", "page.js"]) {
+  for (const file of ["package.json", "server.js", "index.html", "page.js", "authenticator.js"]) {
     const text = readFileSync(`${exampleFolder}/${file}`, "utf8");
     const language = file.split(".").at(-1);
     assert.ok(guide.includes(`\`${file}\`\n\n\`\`\`${language}\n${text}\`\`\`\n`), file);
@@ -206,6 +206,23 @@ describe("the guide's example, in a browser", () => {
     await page.locator("#confirm").waitFor({ state: "visible" });
     await page.click("#yes");
     await state(page, "Signed in as");
+  });
+
+  test("the guide's own authenticator signs in, and hears that the page has it", async () => {
+    const page = await openPage();
+    const authenticator = spawn(process.execPath, ["authenticator.js", await linkOn(page)], {
+      cwd: exampleFolder,
+    });
+    let said = "";
+    authenticator.stdout.on("data", (chunk) => {
+      said += chunk;
+    });
+    await page.locator("#confirm").waitFor({ state: "visible" });
+    assert.match(said, /my-app\.example.*Approved as pubky\w{52}/s);
+    assert.doesNotMatch(said, /has it/);
+    await page.click("#yes");
+    await once(authenticator, "exit");
+    assert.match(said, /The page has it\./);
   });
 
   test("who does not recognise the key is not signed in", async () => {
