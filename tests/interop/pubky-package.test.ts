@@ -84,6 +84,11 @@ describe("the package", () => {
     );
   });
 
+  test("its declarations allow what they should and nothing else", () => {
+    const types = readFileSync(`${packageFolder}/tests/types.ts`, "utf8");
+    assert.equal(compile([types.replaceAll("../src/index.ts", "@postern/pubky")]), "");
+  });
+
   const bundled = async (code: string) => {
     const { outputFiles, metafile } = await build({
       stdin: { contents: code, resolveDir: repository },
