@@ -136,7 +136,7 @@ test("the guide shows the files of the example as they are", () => {
 describe("the guide's example, in a browser", () => {
   let relay: Postern;
   let browser: Browser;
-  let exampleUrl: string;
+  let exampleUrl = "";
   let stopExample: () => Promise<void>;
 
   before(async () => {
@@ -159,6 +159,7 @@ describe("the guide's example, in a browser", () => {
       exampleUrl = line;
       break;
     }
+    assert.ok(exampleUrl, "the example did not start");
     browser = await launchChromium();
   });
   after(async () => {
