@@ -15,7 +15,9 @@ const webSocket = new LiveWebSocket<Grant>(
   { admit: async () => everything, accept: (transport, grant) => void relay.accept(transport, grant) },
   defaultLiveWebSocketOptions,
   clock,
-  (error) => { throw error; },
+  (error) => {
+    throw error;
+  },
 );
 const server = createServer();
 webSocket.attach(server);
