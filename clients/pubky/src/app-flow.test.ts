@@ -731,6 +731,27 @@ test("a listener may cancel the flow, and one that is taken off hears no more", 
   );
 });
 
+test("a listener's mistake is its own: it is reported, and the flow goes on", async (t) => {
+  const mistakes: unknown[] = [];
+  t.mock.method(globalThis, "queueMicrotask", (job: () => void) => {
+    try {
+      job();
+    } catch (error) {
+      mistakes.push(error);
+    }
+  });
+  const { start, approve } = world();
+  const mistake = new TypeError("mine");
+  const flow = start({
+    onStatus: () => {
+      throw mistake;
+    },
+  });
+  await approve(flow.authorizationUrl);
+  await flow.result;
+  assert.ok(mistakes.length > 0 && mistakes.every((error) => error === mistake));
+});
+
 test("no error and no status tells of the secret", async () => {
   const { start, clock } = world();
   const flow = start();
