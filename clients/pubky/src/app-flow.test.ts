@@ -155,6 +155,24 @@ describe("a relay in trouble", () => {
     }
   });
 
+  test("after a full wait the relay counts as well again, and the next pause is short", async () => {
+    const { start, relay, clock } = world();
+    relay.fault(...Array<Fault>(6).fill("network"));
+    const flow = start();
+    await clock.advance(30_000);
+    assert.deepEqual([relay.log.length, relay.waiting], [7, 1]);
+    const changes: [string, number][] = [];
+    flow.subscribe(({ state }) => changes.push([state, clock.now()]));
+    // The seventh request is held out in full; the eighth meets this.
+    relay.fault({ status: 502 });
+    await clock.advance(25_000);
+    const pausedAt = changes.findIndex(([state]) => state === "pausing");
+    const [pausing, asking] = changes.slice(pausedAt, pausedAt + 2);
+    assert.equal(asking![0], "asking");
+    assert.ok(asking![1] - pausing![1] <= 250);
+    flow.cancel();
+  });
+
   test("a request that nobody answers is given up after a minute and asked anew", async () => {
     const { start, approve, relay, clock } = world();
     relay.fault("hang");
@@ -269,6 +287,10 @@ describe("strangers' messages", () => {
       await clock.advance(5_001);
     }
     assert.equal(flow.status.ignoredMessages, 100);
+    // Long forgotten, and so counted again.
+    relay.plant("junk 0");
+    await clock.advance(5_001);
+    assert.equal(flow.status.ignoredMessages, 101);
     await approve(flow.authorizationUrl);
     await clock.advance(5_001);
     await flow.result;
