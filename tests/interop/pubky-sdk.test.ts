@@ -24,7 +24,7 @@ import { type Postern, startPostern } from "#tests/support/postern.ts";
 // puts another in its place, the original among them.
 
 const CAPS = "/pub/demo.app/:rw,/pub/read.me:r";
-const PATIENCE = { timeout: 20_000 };
+const PATIENCE = { timeout: 60_000 };
 
 let relay: Postern | undefined;
 let relayUrl = process.env.RELAY_URL ?? "";
@@ -158,7 +158,7 @@ test("a flow resumed from its link alone finds the SDK's approval", PATIENCE, as
   assert.equal((await resumed.result).publicKey.z32, z32);
 });
 
-test("our flow survives a restart of the relay", { timeout: 40_000 }, async () => {
+test("our flow survives a restart of the relay", PATIENCE, async () => {
   await using before = await startPostern();
   const flow = startAuthFlow({ capabilities: CAPS, relay: `${before.url}/inbox` });
   const { signer, z32 } = sdkSigner();
