@@ -6,7 +6,8 @@ const only = (name, from, allowed, comment) => ({
   from: { path: from, pathNot: "\\.test\\.ts$" },
   to: { pathNot: [...allowed, "^node_modules/"], dependencyTypesNot: ["core"] },
 });
-const inner = "^(core|wire|modes|clients)/";
+// What runs beside the sources of a client package, such as its build, is for Node.
+const inner = "^(core|wire|modes)/|^clients/[^/]+/src/";
 
 module.exports = {
   forbidden: [

@@ -11,11 +11,13 @@ import { keyShow } from "./key-show.ts";
 import { receive } from "./receive.ts";
 import { send } from "./send.ts";
 import { serve } from "./serve.ts";
+import { token } from "./token.ts";
 import { version } from "./version.ts";
 
 export const commands: readonly Command[] = [
   serve,
   config,
+  token,
   send,
   receive,
   authRequest,

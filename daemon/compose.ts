@@ -12,6 +12,7 @@ import { openSqliteRendezvousStore } from "#store/sqlite/rendezvous-store.ts";
 import type { Handler, RelayRequest } from "#wire/http/request.ts";
 import { emptyReply, type Routes } from "#wire/http/router.ts";
 import { buildInfo } from "./build-info.ts";
+import { openApiRoutes } from "./openapi.ts";
 import { opsHandler } from "./ops.ts";
 import { type Config, OptionError } from "./options.ts";
 import { type Logger, Metrics } from "./telemetry.ts";
@@ -57,7 +58,7 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
   metrics.gauge("postern_rendezvous_bytes", "Bytes of messages kept.", () => store.usage().bytes);
   metrics.gauge("postern_rendezvous_waiters", "Requests that wait.", () => rendezvous.waiters);
 
-  const routes: Routes[] = [rendezvousRoutes(rendezvous)];
+  const routes: Routes[] = [rendezvousRoutes(rendezvous), openApiRoutes()];
   const policy = config.corsAllowAll ? ["mirror"] : config.cors;
   const handler = withCors(policy, withRateLimit(config, clock, router(routes, metrics, log)));
   const tls = tlsFiles(config);

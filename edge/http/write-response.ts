@@ -54,6 +54,7 @@ function writeReply(reply: Reply, to: NodeResponse, head: boolean): Promise<void
     to.once("finish", () => once("sent"));
     to.once("close", () => once("lost"));
     atTurnEnd(() => {
+      if (to.destroyed) return;
       writeHead(to, reply.status, headers);
       if (head || payload === null) to.end();
       else if (typeof payload === "string" || payload.byteLength > joinMaxBytes) to.end(payload);
@@ -103,8 +104,9 @@ function writeHead(
   status: number,
   headers: Record<string, string | number | string[]>,
 ): void {
-  // HTTP/2 has neither a reason phrase nor connection headers.
-  if ("stream" in to && "httpVersionMajor" in to.req && to.req.httpVersionMajor === 2)
-    delete headers.connection;
+  // What is left of a body that was refused is not worth reading: the connection ends with the answer.
+  // HTTP/2 has no such header; it resets the stream by itself.
+  const { req } = to;
+  if (req.method === "POST" && !req.complete && req.httpVersionMajor === 1) headers.connection = "close";
   (to as ServerResponse).writeHead(status, headers);
 }

@@ -63,7 +63,10 @@ const postern: Program = {
     process.execPath,
     `${repository}cli/main.ts`,
     "serve",
-    ...sharedFlags(settings, (ms) => `${ms}ms`),
+    "--ops-listen",
+    "off",
+    // Postern keeps messages in a file unless told otherwise, the original in memory.
+    ...sharedFlags({ persistDb: "memory", ...settings }, (ms) => `${ms}ms`),
     ...(settings.cors === undefined ? [] : settings.cors ? ["--cors-allow-all"] : ["--cors", "off"]),
   ],
 };

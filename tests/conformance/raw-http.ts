@@ -29,7 +29,7 @@ export interface RequestParts {
 
 /** The bytes of a request. The target is written as it is: no normalisation, no encoding. */
 export function encodeRequest(method: string, target: string, parts: RequestParts = {}): Buffer {
-  const body = parts.body === undefined ? undefined : Buffer.from(parts.body as string);
+  const body: Uint8Array | undefined = typeof parts.body === "string" ? Buffer.from(parts.body) : parts.body;
   const headers = Array.isArray(parts.headers) ? parts.headers : Object.entries(parts.headers ?? {});
   let head = `${method} ${target} HTTP/${parts.version ?? "1.1"}\r\n`;
   if (parts.host !== false) head += "host: relay.example\r\n";
@@ -52,7 +52,7 @@ export class ConnectionLost extends Error {}
 /** One TCP connection, and the answers that come back on it. */
 export class Connection implements Disposable {
   readonly #socket: Socket;
-  #received: Buffer = Buffer.alloc(0);
+  #received = Buffer.alloc(0);
   #ended = false;
   #wake = Promise.withResolvers<void>();
   #sentAt = performance.now();
@@ -60,8 +60,8 @@ export class Connection implements Disposable {
   private constructor(socket: Socket) {
     this.#socket = socket;
     socket.setNoDelay(true);
-    socket.on("data", (chunk) => {
-      this.#received = Buffer.concat([this.#received, chunk]);
+    socket.on("data", (chunk: Buffer<ArrayBuffer>) => {
+      this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk]);
       this.#progress();
     });
     socket.on("close", () => {
@@ -108,6 +108,11 @@ export class Connection implements Disposable {
       elapsedMs: performance.now() - this.#sentAt,
       header,
     };
+  }
+
+  /** Takes in no more bytes: what the relay sends piles up on its side once the kernel's buffers are full. */
+  deafen(): void {
+    this.#socket.pause();
   }
 
   /** Resolves once the relay has closed the connection. */

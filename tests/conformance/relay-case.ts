@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { after, type TestContext, test } from "node:test";
 import { setTimeout as elapse } from "node:timers/promises";
+import { temporaryFolder } from "#tests/support/temporary-folder.ts";
 import {
   type LaunchedRelay,
   launchRelay,
@@ -49,6 +50,8 @@ export interface CaseOptions {
   readonly referenceFails?: boolean;
   /** Whether the case sits out a wait of the relay (default: every wait is long and none is sat out). */
   readonly waits?: "long" | "short";
+  /** Whether the relay keeps its messages in a file, so that a restarted one has them. */
+  readonly durable?: boolean;
   /** Settings the case needs; it then gets a launched relay to itself. */
   readonly settings?: RelaySettings;
 }
@@ -77,7 +80,7 @@ function sharedRelay(waits: "long" | "short"): Promise<Relay> {
 /** Registers a case that any relay can be asked, also one that is already running at `RELAY_URL`. */
 export function relayCase(
   name: string,
-  options: Omit<CaseOptions, "settings">,
+  options: Pick<CaseOptions, "waits" | "referenceFails">,
   body: (scene: Scene) => Promise<void>,
 ): void {
   const running = runningRelay();
@@ -100,7 +103,9 @@ export function launchedCase(
   if (runningRelay()) return;
   const defaults = options.waits === "short" ? shortWaits : longWaits;
   test(name, testOptions(options), async (t) => {
-    await using relay = await launchRelay({ ...defaults, ...options.settings });
+    using folder = temporaryFolder();
+    const persistence = options.durable ? { persistDb: folder.file("relay.db") } : {};
+    await using relay = await launchRelay({ ...defaults, ...persistence, ...options.settings });
     await using stage = sceneOn(t, relay);
     await body({ ...stage.scene, relay });
   });

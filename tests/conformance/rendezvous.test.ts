@@ -8,13 +8,8 @@
  * At a URL, the cases that need special settings, or would sit out its longer waits, are not asked.
  */
 import assert from "node:assert/strict";
-import { randomBytes } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { describe, test } from "node:test";
+import { describe } from "node:test";
 import { setTimeout as elapse } from "node:timers/promises";
-import { launchRelay, runningRelay, testsReference } from "./launch.ts";
 import type { Answer } from "./raw-http.ts";
 import { encodeRequest } from "./raw-http.ts";
 import { assertAnswer, launchedCase, relayCase, type Scene, sceneOn } from "./relay-case.ts";
@@ -60,17 +55,6 @@ const parkTen = async (scene: Scene, method: string, target: string) => {
   assert.ok(calls.every((call) => !call.isAnswered));
   return calls;
 };
-
-const randomId = () => randomBytes(16).toString("base64url");
-
-async function withDatabase(run: (path: string) => Promise<void>): Promise<void> {
-  const directory = await mkdtemp(join(tmpdir(), "conformance-"));
-  try {
-    await run(join(directory, "relay.db"));
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
-}
 
 describe("routes", { concurrency: 8 }, () => {
   relayCase("C01 the root says what it is", {}, async ({ call }) => {
@@ -277,9 +261,6 @@ describe("ids", { concurrency: 8 }, () => {
     assertAnswer(await call("POST", `/inbox/%61x${a}`, { body: "x" }), stored);
     assertAnswer(await call("GET", `/inbox/ax${a}`), message("x"));
     assertAnswer(await call("GET", `/inbox/AX${a}/ack`), notFound);
-    assertAnswer(await call("POST", `/inbox/%C3%A9${a}`, { body: "y" }), stored);
-    // Raw UTF-8 in the target: both bytes written as they are.
-    assertAnswer(await call("GET", `/inbox/\xc3\xa9${a}`), message("y"));
   });
 
   relayCase("C22 a plus sign is a plus sign", {}, async ({ call, id }) => {
@@ -629,29 +610,27 @@ describe("link", { concurrency: 16 }, () => {
     assertAnswer(await posting.answer, viaLink(stored, "true"));
   });
 
-  relayCase(
+  launchedCase(
     "C51 a consumer that vanishes does not take the message along",
-    { referenceFails: true },
-    async (scene) => {
-      // Who wins the race differs from round to round: each of them must end well.
-      for (let round = 0; round < 20; round++) {
-        const target = `/link/${scene.id()}`;
-        const vanishing = await scene.start("GET", target);
-        const producer = await scene.connection();
-        await scene.settle();
-        vanishing.reset();
-        producer.send(encodeRequest("POST", target, { body: "x" }));
-        let told: Answer | undefined;
-        void producer.next("POST").then(
-          (answer) => {
-            told = answer;
-          },
-          () => {},
-        );
-        await scene.settle();
-        assert.notEqual(told?.status, 200, `round ${round}: told 200, and nobody has the message`);
-        assertAnswer(await scene.call("GET", target), viaLink(message("x"), "true"));
-      }
+    { referenceFails: true, settings: { maxBodySize: 16_000_000 } },
+    async ({ call, id, connection, settle, start }) => {
+      // More than the kernel's buffers hold: what is not read cannot have been written out.
+      const body = "m".repeat(16_000_000);
+      const target = `/link/${id()}`;
+      const vanishing = await connection();
+      vanishing.deafen();
+      vanishing.send(encodeRequest("GET", target));
+      await settle();
+      const posting = await start("POST", target, { body });
+      while ((await call("GET", `${target.replace("link", "inbox")}/ack`)).status === 404) await settle();
+      await settle();
+      vanishing.reset();
+      await settle();
+      assert.equal(posting.isAnswered, false, "the producer is told 200, and nobody has the message");
+      const read = await call("GET", target);
+      assertAnswer(read, { status: 200, headers: { "content-length": String(body.length) } });
+      assert.ok(read.text === body, "the body differs");
+      assertAnswer(await posting.answer, viaLink(stored, "true"));
     },
   );
 
@@ -723,7 +702,6 @@ describe("browsers", { concurrency: 4 }, () => {
           "access-control-allow-methods": "DELETE",
           "access-control-allow-headers": "x-a",
           "content-length": "0",
-          allow: inboxAllow,
         },
       });
     },
@@ -833,33 +811,50 @@ describe("capacity and restart", { concurrency: 4 }, () => {
     assertAnswer(await call("POST", `/inbox/${id()}`, { body: "x".repeat(11) }), tooLarge);
   });
 
-  test("C59 messages and acks survive kill -9", { timeout: 120_000 }, async (t) => {
-    await withDatabase(async (persistDb) => {
-      const ids = { unread: randomId(), acked: randomId(), linked: randomId() };
-      await using first = await launchRelay({ persistDb, cors: false });
-      {
-        await using stage = sceneOn(t, first);
-        const { call, park } = stage.scene;
-        const headers = { "content-type": "a/b; c=d" };
-        assertAnswer(await call("POST", `/inbox/${ids.unread}`, { body: "\x00kept", headers }), stored);
-        assertAnswer(await call("POST", `/inbox/${ids.acked}`, { body: "gone" }), stored);
-        assertAnswer(await call("DELETE", `/inbox/${ids.acked}`), stored);
-        await park("POST", `/link/${ids.linked}`, { body: "linked" });
-        first.kill("SIGKILL");
-      }
-      await using second = await first.restart();
-      await using stage = sceneOn(t, second);
-      const { call } = stage.scene;
-      assertAnswer(await call("GET", `/inbox/${ids.unread}`), {
+  launchedCase(
+    "C59 messages and acks survive kill -9",
+    { durable: true, settings: {} },
+    async ({ t, call, id, park, relay }) => {
+      const [unread, acked, linked] = [id(), id(), id()];
+      const headers = { "content-type": "a/b; c=d" };
+      assertAnswer(await call("POST", `/inbox/${unread}`, { body: "\x00kept", headers }), stored);
+      assertAnswer(await call("POST", `/inbox/${acked}`, { body: "gone" }), stored);
+      assertAnswer(await call("DELETE", `/inbox/${acked}`), stored);
+      await park("POST", `/link/${linked}`, { body: "linked" });
+      relay.kill("SIGKILL");
+
+      await using restarted = await relay.restart();
+      await using later = sceneOn(t, restarted);
+      assertAnswer(await later.scene.call("GET", `/inbox/${unread}`), {
         status: 200,
         text: "\x00kept",
-        headers: { "content-type": "a/b; c=d" },
+        headers,
       });
-      assertAnswer(await call("GET", `/inbox/${ids.unread}/ack`), message("false"));
-      assertAnswer(await call("GET", `/inbox/${ids.acked}/ack`), message("true"));
-      assertAnswer(await call("GET", `/link/${ids.linked}`), viaLink(message("linked"), "true"));
-    });
-  });
+      assertAnswer(await later.scene.call("GET", `/inbox/${unread}/ack`), message("false"));
+      assertAnswer(await later.scene.call("GET", `/inbox/${acked}/ack`), message("true"));
+      assertAnswer(await later.scene.call("GET", `/link/${linked}`), viaLink(message("linked"), "true"));
+    },
+  );
+
+  launchedCase(
+    "C64 SIGTERM stops the relay in time, and nothing stored is lost",
+    { durable: true, referenceFails: true, settings: {} },
+    async ({ t, call, id, park, relay }) => {
+      const target = `/inbox/${id()}`;
+      assertAnswer(await call("POST", target, { body: "kept" }), stored);
+      const waiting = await park("GET", `/inbox/${id()}`);
+      const stoppedAt = performance.now();
+      relay.kill("SIGTERM");
+      assert.deepEqual(await relay.exited, { code: 0, signal: null });
+      // The waiting read alone would hold it for a minute.
+      assert.ok(performance.now() - stoppedAt < relay.inboxTimeoutMs / 2);
+      assert.ok([408, 503].includes((await waiting.answer).status), "a client asks again after 408 and 503");
+
+      await using restarted = await relay.restart();
+      await using later = sceneOn(t, restarted);
+      assertAnswer(await later.scene.call("GET", target), message("kept"));
+    },
+  );
 });
 
 describe("HTTP itself", { concurrency: 8 }, () => {

@@ -3,7 +3,8 @@ import { RelayError } from "#core/errors.ts";
 /** The longest id, in bytes after percent-decoding (protocol/rendezvous.md, "Ids"). */
 export const channelIdMaxBytes = 256;
 
-const utf8 = new TextDecoder("utf-8", { fatal: true });
+// A byte order mark is part of the id: dropping it would make two ids one.
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const encoder = new TextEncoder();
 
 function hexValue(code: number): number {

@@ -135,16 +135,3 @@ export const FLOW_TRANSITIONS: Readonly<Record<FlowState, { readonly [E in FlowE
 export function flowTransition(state: FlowState, event: FlowEvent): FlowTransition {
   return FLOW_TRANSITIONS[state][event] ?? { next: state, effects: [] };
 }
-
-/** The table in Markdown, states down and events across turned into rows: one row per pair that does something. */
-export function describeFlowTransitions(): string {
-  const rows = FLOW_STATES.flatMap((state) =>
-    FLOW_EVENTS.flatMap((event) => {
-      const transition = FLOW_TRANSITIONS[state][event];
-      return transition
-        ? [`| ${state} | ${event} | ${transition.next} | ${transition.effects.join(", ")} |`]
-        : [];
-    }),
-  );
-  return ["| state | event | next | effects |", "| --- | --- | --- | --- |", ...rows].join("\n");
-}

@@ -1,6 +1,6 @@
 import { decodeBase64url, encodeBase64url } from "./base64url.ts";
 import { PubkyError } from "./errors.ts";
-import { decodeGrant } from "./grant.ts";
+import { readSignedGrant } from "./grant.ts";
 import { Keypair, PublicKey } from "./keys.ts";
 
 const FAMILY = "pubky-grant-credential-";
@@ -31,7 +31,7 @@ export function parseGrantCredential(text: string): GrantCredential {
   try {
     const clientKeypair = Keypair.fromSecret(decodeBase64url(parts[2]!));
     credential = { homeserver: PublicKey.parseZ32(parts[1]!), clientKeypair, grantJws };
-    clientKey = decodeGrant(grantJws).clientKey;
+    clientKey = readSignedGrant(grantJws).clientKey;
   } catch {
     // Without the cause: what failed to parse here is a secret.
     throw new PubkyError("credential_malformed");

@@ -70,6 +70,14 @@ export function decodeGrant(jws: string): Grant {
   return grantOf(decodeJws(jws, GRANT_TYP));
 }
 
+/** Reads a grant and checks that its issuer signed it, and nothing else. Throws as {@link verifyGrant}. */
+export function readSignedGrant(jws: string): Grant {
+  const decoded = decodeJws(jws, GRANT_TYP);
+  const grant = grantOf(decoded);
+  assertJwsSignedBy(decoded, grant.issuer);
+  return grant;
+}
+
 /**
  * Checks a grant in every way but its capabilities, which only the asker can judge.
  *
@@ -80,9 +88,7 @@ export function verifyGrant(
   jws: string,
   expected: { now: Instant; clientKey: PublicKey; clientId: string },
 ): Grant {
-  const decoded = decodeJws(jws, GRANT_TYP);
-  const grant = grantOf(decoded);
-  assertJwsSignedBy(decoded, grant.issuer);
+  const grant = readSignedGrant(jws);
   if (!grant.clientKey.equals(expected.clientKey)) throw new PubkyError("grant_client_key");
   if (grant.clientId !== expected.clientId) throw new PubkyError("grant_client_id");
   if (grant.expiresAt <= expected.now) throw new PubkyError("grant_expired");
