@@ -32,6 +32,8 @@ export const serve: Command = {
       return failed(error);
     }
     const { config } = collected;
+    // The database holds ids, which are secrets: it is nobody else's to read.
+    process.umask(0o077);
     const log = createLogger(config, process.stderr.isTTY === true);
     try {
       const daemon = await compose(config, log, process.env);

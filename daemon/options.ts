@@ -14,6 +14,8 @@ import {
   variableName,
 } from "#core/options.ts";
 import { httpOptions } from "#edge/http/options.ts";
+import { liveAuthOptions } from "#modes/live/auth/options.ts";
+import { liveOptions } from "#modes/live/options.ts";
 import { rendezvousOptions } from "#modes/rendezvous/options.ts";
 
 export { OptionError };
@@ -55,9 +57,17 @@ export const optionGroups = {
   "The daemon": daemonOptions,
   "The public listener": httpOptions,
   "Rendezvous: /inbox and /link": rendezvousOptions,
+  "Live: who may use it; without any of these it is off": liveAuthOptions,
+  "Live: its bounds": liveOptions,
 } satisfies Record<string, OptionSet>;
 
-export const allOptions = { ...daemonOptions, ...httpOptions, ...rendezvousOptions };
+export const allOptions = {
+  ...daemonOptions,
+  ...httpOptions,
+  ...rendezvousOptions,
+  ...liveAuthOptions,
+  ...liveOptions,
+};
 export type Config = ValuesOf<typeof allOptions>;
 export type OptionKey = keyof Config;
 
