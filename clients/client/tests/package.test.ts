@@ -33,6 +33,23 @@ async function bundle(source: string): Promise<{ text: string; gzipBytes: number
   return { text, gzipBytes: gzipSync(contents).length };
 }
 
+/** As a strict consumer's own compiler would see it, the package's declarations included. */
+function assertCompiles(files: string[]): void {
+  const program = ts.createProgram(files, {
+    target: ts.ScriptTarget.ES2022,
+    module: ts.ModuleKind.NodeNext,
+    moduleResolution: ts.ModuleResolutionKind.NodeNext,
+    lib: ["lib.es2022.d.ts", "lib.dom.d.ts", "lib.esnext.disposable.d.ts"],
+    types: [],
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    noEmit: true,
+    skipLibCheck: false,
+  });
+  const faults = ts.getPreEmitDiagnostics(program);
+  assert.equal(faults.length, 0, ts.formatDiagnostics(faults, ts.createCompilerHost({})));
+}
+
 test("a page that sends and receives loads at most 13 kB, ciphers included", async () => {
   const { gzipBytes } = await bundle(
     'import { createRendezvous, createSecret } from "./dist/index.js"; globalThis.x = [createRendezvous, createSecret];',
@@ -131,17 +148,17 @@ export function handle(error: unknown): PosternErrorCode | undefined {
 }
 `,
   );
-  const program = ts.createProgram([file], {
-    target: ts.ScriptTarget.ES2022,
-    module: ts.ModuleKind.NodeNext,
-    moduleResolution: ts.ModuleResolutionKind.NodeNext,
-    lib: ["lib.es2022.d.ts", "lib.dom.d.ts", "lib.esnext.disposable.d.ts"],
-    types: [],
-    strict: true,
-    exactOptionalPropertyTypes: true,
-    noEmit: true,
-    skipLibCheck: false,
+  assertCompiles([file]);
+});
+
+test("the README's examples compile against the package", () => {
+  using project = temporaryFolder();
+  const readme = readFileSync(join(folder, "README.md"), "utf8");
+  const examples = [...readme.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, text = ""], at) => {
+    const file = project.file(`example-${at}.mts`);
+    writeFileSync(file, text.replaceAll('"@postern/client"', JSON.stringify(join(folder, "dist/index.js"))));
+    return file;
   });
-  const faults = ts.getPreEmitDiagnostics(program);
-  assert.equal(faults.length, 0, ts.formatDiagnostics(faults, ts.createCompilerHost({})));
+  assert.equal(examples.length, 4);
+  assertCompiles(examples);
 });
