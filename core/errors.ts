@@ -64,6 +64,21 @@ export const errorTable = {
     text: "Not enabled",
     advice: "The operator of this relay has not switched this on.",
   },
+  quota_exceeded: {
+    status: 429,
+    text: "quota exceeded for recipient",
+    advice: "The mailbox is full until its owner collects; try again after Retry-After.",
+  },
+  storage_quota_exceeded: {
+    status: 429,
+    text: "storage quota exceeded",
+    advice: "The relay is full and drops nobody's message for a new one; try again after Retry-After.",
+  },
+  upgrade_required: {
+    status: 426,
+    text: "upgrade_required",
+    advice: "This client is too old for the relay; install a newer one.",
+  },
   too_many_waiters: {
     status: 503,
     text: "Too many concurrent requests",

@@ -5,6 +5,7 @@ import { ClientAddresses } from "#edge/http/client-address.ts";
 import { withCors } from "#edge/http/cors.ts";
 import { inheritedSocket, type ListenAt, type Listener, listen } from "#edge/http/listener.ts";
 import { withRateLimit } from "#edge/http/rate-limit.ts";
+import { liveRoutes } from "#modes/live/routes.ts";
 import { Rendezvous } from "#modes/rendezvous/rendezvous.ts";
 import { rendezvousRoutes } from "#modes/rendezvous/routes.ts";
 import { openMemoryRendezvousStore } from "#store/memory/rendezvous-store.ts";
@@ -12,6 +13,7 @@ import { openSqliteRendezvousStore } from "#store/sqlite/rendezvous-store.ts";
 import type { Handler, RelayRequest } from "#wire/http/request.ts";
 import { emptyReply, type Routes } from "#wire/http/router.ts";
 import { buildInfo } from "./build-info.ts";
+import { openLive } from "./live.ts";
 import { openApiRoutes } from "./openapi.ts";
 import { opsHandler } from "./ops.ts";
 import { type Config, OptionError } from "./options.ts";
@@ -58,7 +60,10 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
   metrics.gauge("postern_rendezvous_bytes", "Bytes of messages kept.", () => store.usage().bytes);
   metrics.gauge("postern_rendezvous_waiters", "Requests that wait.", () => rendezvous.waiters);
 
+  const live = await openLive(config, clock, log, metrics, report);
+
   const routes: Routes[] = [rendezvousRoutes(rendezvous), openApiRoutes()];
+  if (live) routes.push(liveRoutes(live.live));
   const policy = config.corsAllowAll ? ["mirror"] : config.cors;
   const handler = withCors(policy, withRateLimit(config, clock, router(routes, metrics, log)));
   const tls = tlsFiles(config);
@@ -67,6 +72,7 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
     ...shared,
     at: inheritedSocket(env, process.pid) ?? { host: config.bind!, port: config.port },
     handler,
+    ...(live ? { onUpgrade: (...upgrade) => void live.webSocket.upgrade(...upgrade) } : {}),
     ...(tls ? { tls } : {}),
   });
   starting.defer(() => main.close(0));
@@ -84,6 +90,7 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
     async close() {
       ready = false;
       rendezvous.drain();
+      void live?.live.drain();
       await main.close(config.shutdownTimeoutMs);
       await ops?.close(0);
       await running.disposeAsync();

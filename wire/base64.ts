@@ -6,3 +6,14 @@ export function encodeBase64(bytes: Uint8Array): string {
     binary += String.fromCharCode(...bytes.subarray(at, at + 8192));
   return btoa(binary);
 }
+
+/** The bytes of padded standard base64 whose unused bits are zero; undefined for anything else. */
+export function decodeBase64(text: string): Uint8Array<ArrayBuffer> | undefined {
+  if (text.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(text)) return undefined;
+  const binary = atob(text);
+  const bytes = new Uint8Array(binary.length);
+  for (let at = 0; at < binary.length; at++) bytes[at] = binary.charCodeAt(at);
+  // Only the last group can hide bits that mean nothing.
+  const group = Math.max(0, text.length - 4);
+  return encodeBase64(bytes.subarray((group / 4) * 3)) === text.slice(group) ? bytes : undefined;
+}

@@ -1,13 +1,9 @@
-import type { Clock, Instant } from "#core/clock.ts";
+import type { Clock } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
+import { TokenBuckets } from "#core/token-buckets.ts";
 import { errorReply } from "#wire/http/problem.ts";
 import { addHeader } from "#wire/http/reply.ts";
 import type { Handler } from "#wire/http/request.ts";
-
-interface Bucket {
-  tokens: number;
-  at: Instant;
-}
 
 export interface RateLimits {
   /** Tokens a minute; 0 is no limit. */
@@ -16,47 +12,13 @@ export interface RateLimits {
   readonly rateBurst: number;
 }
 
-/** Buckets kept at once; the least recently used is full again or nearly so, and goes first. */
-const maxBuckets = 100_000;
-
-/** Token buckets by key: each holds `rateBurst` tokens and gains `rateLimit` a minute. */
-export class TokenBuckets {
-  readonly #limits: RateLimits;
-  readonly #clock: Clock;
-  readonly #buckets = new Map<string, Bucket>();
-
-  constructor(limits: RateLimits, clock: Clock) {
-    this.#limits = limits;
-    this.#clock = clock;
-  }
-
-  /** Takes one token. `waitSeconds` is 0 when there was one, else how long until there is. */
-  take(key: string): { remaining: number; waitSeconds: number } {
-    const { rateLimit, rateBurst } = this.#limits;
-    const now = this.#clock.now();
-    const perMs = rateLimit / 60_000;
-    const bucket = this.#buckets.get(key) ?? { tokens: rateBurst, at: now };
-    bucket.tokens = Math.min(rateBurst, bucket.tokens + (now - bucket.at) * perMs);
-    bucket.at = now;
-    // Deleted and set again: the map's order is the order of use.
-    this.#buckets.delete(key);
-    this.#buckets.set(key, bucket);
-    if (this.#buckets.size > maxBuckets) this.#buckets.delete(this.#buckets.keys().next().value!);
-    if (bucket.tokens < 1) {
-      return { remaining: 0, waitSeconds: Math.max(1, Math.ceil((1 - bucket.tokens) / perMs / 1000)) };
-    }
-    bucket.tokens -= 1;
-    return { remaining: Math.floor(bucket.tokens), waitSeconds: 0 };
-  }
-}
-
 /**
  * Holds back a client that asks too often, with the `RateLimit` fields of the IETF draft. Requests without a source
  * (loopback and private addresses) are not counted.
  */
 export function withRateLimit(limits: RateLimits, clock: Clock, handler: Handler): Handler {
   if (limits.rateLimit === 0) return handler;
-  const buckets = new TokenBuckets(limits, clock);
+  const buckets = new TokenBuckets({ perMinute: limits.rateLimit, burst: limits.rateBurst }, clock);
   const refillSeconds = Math.ceil((limits.rateBurst / limits.rateLimit) * 60);
   const policy = `"default";q=${limits.rateBurst};w=${refillSeconds}`;
   return async (request) => {

@@ -23,6 +23,8 @@ export interface EdgeContext {
    * Undefined for loopback and private addresses, which may be a proxy that speaks for many.
    */
   readonly source: string | undefined;
+  /** The request came out of an OHTTP capsule: whoever sent it wants to stay unknown. */
+  readonly oblivious?: boolean;
   /** The body, read at once. Throws `body_too_large` as soon as more than `maxBytes` came. */
   readBody(maxBytes: number): Promise<Uint8Array>;
 }

@@ -1,0 +1,101 @@
+import type { Entropy } from "#core/clock.ts";
+import { keyIdOf, type Opened, openRequest } from "#wire/ohttp/gateway.ts";
+import { encodeKeyConfig, encodeKeyConfigList, keyConfigOf } from "#wire/ohttp/key-config.ts";
+import { OhttpError } from "#wire/ohttp/suite.ts";
+import type { KeyRing } from "./key-ring.ts";
+
+/** Problem type of RFC 9458, 5.3: the client should fetch the key configuration again. */
+export const keyProblemType = "https://iana.org/assignments/http-problem-types#ohttp-key";
+
+export type OpenOutcome =
+  | {
+      readonly kind: "opened";
+      readonly request: Uint8Array;
+      seal(response: Uint8Array): Uint8Array<ArrayBuffer>;
+    }
+  /** Sealed to a key that is not held any more, or never was. */
+  | { readonly kind: "unknown-key" }
+  /** Nothing more is said, be it damaged, foreign or a repetition. */
+  | { readonly kind: "refused" }
+  | { readonly kind: "busy" };
+
+export interface GatewaySetup {
+  readonly keys: KeyRing;
+  readonly entropy: Entropy;
+  readonly ohttpMaxOpening: number;
+  readonly ohttpReplayMemory: number;
+}
+
+/** Opens capsules, each once: what both gateways of ours are made of. */
+export class Gateway {
+  readonly #setup: GatewaySetup;
+  /** Ephemeral keys of capsules that were opened, oldest first. */
+  readonly #seen = new Set<string>();
+  #opening = 0;
+  #opened = 0;
+  #refused = 0;
+
+  constructor(setup: GatewaySetup) {
+    this.#setup = setup;
+  }
+
+  get opened(): number {
+    return this.#opened;
+  }
+
+  get refused(): number {
+    return this.#refused;
+  }
+
+  /** The configuration to hand out, bare. */
+  async keyConfig(): Promise<Uint8Array<ArrayBuffer>> {
+    return encodeKeyConfig(keyConfigOf(await this.#setup.keys.current()));
+  }
+
+  /** The same in a list (RFC 9458, 3.2). */
+  async keyConfigList(): Promise<Uint8Array<ArrayBuffer>> {
+    return encodeKeyConfigList([keyConfigOf(await this.#setup.keys.current())]);
+  }
+
+  /** The public keys of all that is held, to know ourselves by. */
+  async publicKeys(): Promise<readonly Uint8Array[]> {
+    return (await this.#setup.keys.all()).map(({ publicKey }) => publicKey);
+  }
+
+  async open(capsule: Uint8Array): Promise<OpenOutcome> {
+    const { keys, entropy, ohttpMaxOpening } = this.#setup;
+    const keyId = keyIdOf(capsule);
+    if (keyId === undefined) return this.#refuse();
+    const key = await keys.byId(keyId);
+    if (!key) return { kind: "unknown-key" };
+    if (this.#opening >= ohttpMaxOpening) return { kind: "busy" };
+    this.#opening++;
+    let opened: Opened;
+    try {
+      opened = await openRequest(key, capsule);
+    } catch (error) {
+      if (error instanceof OhttpError) return this.#refuse();
+      throw error;
+    } finally {
+      this.#opening--;
+    }
+    if (!this.#isFirst(opened.enc)) return this.#refuse();
+    this.#opened++;
+    const { request } = opened;
+    return { kind: "opened", request, seal: (response) => opened.sealResponse(response, entropy) };
+  }
+
+  #refuse(): OpenOutcome {
+    this.#refused++;
+    return { kind: "refused" };
+  }
+
+  /** Half of an ephemeral key is enough to tell it from any other that somebody does not know. */
+  #isFirst(enc: Uint8Array): boolean {
+    const mark = String.fromCharCode(...enc.subarray(0, 16));
+    if (this.#seen.has(mark)) return false;
+    this.#seen.add(mark);
+    if (this.#seen.size > this.#setup.ohttpReplayMemory) this.#seen.delete(this.#seen.values().next().value!);
+    return true;
+  }
+}

@@ -1,0 +1,432 @@
+import type { Cancel, Clock, Entropy } from "#core/clock.ts";
+import { RelayError } from "#core/errors.ts";
+import type { ValuesOf } from "#core/options.ts";
+import { isMailboxName, type MailboxStore } from "#store/contract/mailbox-store.ts";
+import { decodeBase64, encodeBase64 } from "#wire/base64.ts";
+import { Arrivals } from "./arrivals.ts";
+import { bucketOfCaller, type Caller } from "./caller.ts";
+import { Cursors } from "./cursor.ts";
+import { Escrow } from "./escrow.ts";
+import { Exchange, isCode, isWrongCode } from "./exchange.ts";
+import { Guardians, parseGuardianHash } from "./guardians.ts";
+import { Limiter } from "./limiter.ts";
+import { type Members, optionalString, optionalUnsigned, stringMember, stringsMember } from "./members.ts";
+import type { mailboxOptions } from "./options.ts";
+import { cutPage, type Page, pageMaxEntries } from "./page.ts";
+import { verifyPurge } from "./purge.ts";
+import { parseProof, parseQuery, Recovery } from "./recovery.ts";
+import { judgeVersion, type VersionVerdict, versionPolicyOf } from "./version-policy.ts";
+
+export type MailboxConfig = ValuesOf<typeof mailboxOptions>;
+/** What an endpoint answers with 200. */
+export type Answer = Readonly<Record<string, unknown>>;
+type Action = (members: Members, caller: Caller) => Answer | Promise<Answer>;
+
+const maxFetchTokens = 100;
+const maxRegisterTokens = 1900;
+const refuse = (text: string) => new RelayError("bad_request", { text });
+const isHex64 = (text: string) => text.length === 64 && /^[0-9a-fA-F]+$/.test(text);
+
+/** Everything that happened, in numbers alone. */
+export interface MailboxCounts {
+  readonly created: number;
+  readonly delivered: number;
+  readonly expired: number;
+  readonly rateLimited: number;
+  readonly proofs: number;
+}
+
+/**
+ * The mailbox mode: sealed blobs that wait for their owner, and what the same clients need beside them. Each action
+ * takes the members of a JSON object and gives those of the answer; how they came is the bindings' business.
+ */
+export class Mailbox {
+  readonly config: MailboxConfig;
+  readonly #store: MailboxStore;
+  readonly #clock: Clock;
+  readonly #entropy: Entropy;
+  readonly #arrivals: Arrivals;
+  readonly #cursors: Cursors;
+  readonly #exchange: Exchange;
+  readonly #escrow: Escrow;
+  readonly #recovery: Recovery;
+  readonly #guardians: Guardians;
+  /** By mailbox and what is done with it: senders, readers and purgers do not share. */
+  readonly #main: Limiter;
+  readonly #perSource: Limiter | undefined;
+  readonly #queries: Limiter;
+  /** What everybody behind OHTTP shares; also bounds recovery queries there. */
+  readonly #oblivious: Limiter;
+  readonly #guesses: Limiter;
+  #versionChangedAt = 0;
+  #created = 0;
+  #delivered = 0;
+  #expired = 0;
+  #proofs = 0;
+
+  readonly #actions: Readonly<Record<string, Action>>;
+
+  private constructor(config: MailboxConfig, store: MailboxStore, clock: Clock, entropy: Entropy) {
+    this.config = config;
+    this.#store = store;
+    this.#clock = clock;
+    this.#entropy = entropy;
+    this.#arrivals = new Arrivals(clock, config.maxFetchWaiters);
+    this.#cursors = new Cursors(entropy);
+    this.#exchange = new Exchange(config, store, clock, entropy);
+    this.#escrow = new Escrow(clock, config.escrowMaxBytes);
+    this.#recovery = new Recovery(store, clock, config.recoveryOverwrite);
+    this.#guardians = new Guardians(store, clock, config.guardians === "open");
+    this.#main = new Limiter(config.mailboxRateLimit, clock);
+    const perSource = config.mailboxClientRateLimit;
+    this.#perSource = perSource === 0 ? undefined : new Limiter(perSource, clock);
+    this.#queries = new Limiter(config.recoveryRateLimit, clock);
+    this.#oblivious = new Limiter(config.ohttpExchangeRateLimit, clock);
+    this.#guesses = new Limiter(config.exchangeGuessLimit, clock);
+    const guardianActions: Record<string, Action> = {
+      guardian_store: (members) => this.#guardianStore(members),
+      guardian_query: (members) => this.#guardianQuery(members),
+      guardian_delete: (members) => this.#guardianDelete(members),
+    };
+    this.#actions = {
+      send: (members) => this.#send(members),
+      fetch: (members, caller) => this.#fetch(members, caller),
+      ack: (members) => this.#ack(members),
+      register: (members) => this.#register(members),
+      purge: (members) => this.#purge(members),
+      exchange_offer: (members, caller) => this.#offer(members, caller),
+      exchange_claim: (members, caller) => this.#claim(members, caller),
+      exchange_complete: (members, caller) => this.#complete(members, caller),
+      recovery_store: (members) => this.#recoveryStore(members),
+      recovery_query: (members, caller) => this.#recoveryQuery(members, caller),
+      ...(config.guardians === "off" ? {} : guardianActions),
+    };
+  }
+
+  /** Reads what earlier runs left in the store. */
+  static async open(
+    config: MailboxConfig,
+    store: MailboxStore,
+    clock: Clock,
+    entropy: Entropy,
+  ): Promise<Mailbox> {
+    const mailbox = new Mailbox(config, store, clock, entropy);
+    await mailbox.#loadVersionPolicy();
+    return mailbox;
+  }
+
+  /** The names of the actions that have an endpoint. */
+  get actions(): readonly string[] {
+    return Object.keys(this.#actions);
+  }
+
+  /**
+   * Does one action. Throws `ShapeError` for members that are missing or mistyped, and `RelayError`.
+   * `escrow` exists behind OHTTP only.
+   */
+  async perform(action: string, members: Members, caller: Caller): Promise<Answer> {
+    if (action === "escrow" && caller.oblivious) return this.#putInEscrow(members);
+    const perform = Object.hasOwn(this.#actions, action) ? this.#actions[action] : undefined;
+    if (!perform) throw new TypeError("no such action");
+    return perform(members, caller);
+  }
+
+  has(action: string): boolean {
+    return action === "escrow" || Object.hasOwn(this.#actions, action);
+  }
+
+  /** One request more from a client whose address is known. Throws `rate_limited`. */
+  admit(caller: Caller): void {
+    if (caller.source !== undefined && !caller.oblivious) this.#perSource?.take(caller.source);
+  }
+
+  judgeVersion(version: number): VersionVerdict {
+    return judgeVersion(versionPolicyOf(this.config), this.#versionChangedAt, version, this.#clock.now());
+  }
+
+  /** Waits as long as the operator wants sends and fetches to be blurred. */
+  async jitter(): Promise<void> {
+    const { deliveryJitterMinMs: least, deliveryJitterMaxMs: most } = this.config;
+    if (most === 0) return;
+    const draw = new DataView(this.#entropy.bytes(4).buffer).getUint32(0) / 2 ** 32;
+    await new Promise<void>((resolve) =>
+      this.#clock.after(least + draw * Math.max(0, most - least), resolve),
+    );
+  }
+
+  /** Drops what expired, again and again, until the returned function is called. */
+  sweepRegularly(report: (error: unknown) => void): Cancel {
+    let cancel: Cancel;
+    const arm = () => {
+      cancel = this.#clock.after(this.config.cleanupIntervalMs, () => {
+        arm();
+        this.sweep().catch(report);
+      });
+    };
+    arm();
+    return () => cancel();
+  }
+
+  async sweep(): Promise<void> {
+    this.#exchange.sweep();
+    this.#escrow.sweep();
+    const { blobs } = await this.#store.sweep(this.#clock.now());
+    this.#expired += blobs;
+  }
+
+  /** Answers every fetch that waits; no fetch waits any more. */
+  drain(): void {
+    this.#arrivals.drain();
+  }
+
+  get waiters(): number {
+    return this.#arrivals.waiters;
+  }
+
+  get openOffers(): number {
+    return this.#exchange.open;
+  }
+
+  counts(): MailboxCounts {
+    const limiters = [this.#main, this.#perSource, this.#queries, this.#oblivious, this.#guesses];
+    return {
+      created: this.#created,
+      delivered: this.#delivered,
+      expired: this.#expired,
+      rateLimited: limiters.reduce((sum, limiter) => sum + (limiter?.refused ?? 0), 0),
+      proofs: this.#proofs,
+    };
+  }
+
+  async #send(members: Members): Promise<Answer> {
+    const recipient = stringMember(members, "recipient_id");
+    const ciphertext = stringMember(members, "ciphertext");
+    if (!isHex64(recipient)) throw refuse("recipient_id must be 64 hex characters");
+    const mailbox = recipient.toLowerCase();
+    // Checked before it is charged: a bucket is never named by what a remote made up.
+    this.#main.take(`send ${mailbox}`);
+    const data = decodeBase64(ciphertext);
+    if (!data) throw refuse("ciphertext must be valid base64");
+    if (data.byteLength > this.config.maxMessageSizeBytes) {
+      throw new RelayError("body_too_large", { text: "ciphertext is too large" });
+    }
+    const blobId = uuid(this.#entropy);
+    const outcome = await this.#store.put(mailbox, blobId, data, this.#clock.now());
+    if (outcome === "mailbox-full") throw new RelayError("quota_exceeded", { retryAfterSeconds: 10 });
+    if (outcome === "storage-full") throw new RelayError("storage_quota_exceeded", { retryAfterSeconds: 10 });
+    this.#created++;
+    this.#arrivals.announce(mailbox);
+    await this.jitter();
+    return { status: "ok", blob_id: blobId };
+  }
+
+  async #fetch(members: Members, caller: Caller): Promise<Answer> {
+    const tokens = stringsMember(members, "mailbox_tokens");
+    if (tokens.length < 1 || tokens.length > maxFetchTokens) {
+      throw refuse(`mailbox_tokens must contain 1-${maxFetchTokens} entries`);
+    }
+    const after = this.#cursors.open(optionalString(members, "after") ?? "");
+    /** Canonical names, and each as its caller spells it. */
+    const spelling = new Map(tokens.map((token) => [token.toLowerCase(), token]));
+    const mailboxes = [...spelling.keys()].filter(isMailboxName);
+    const waitSeconds = optionalUnsigned(members, "wait") ?? 0;
+    const waitMs = Math.min(Math.max(caller.waitMs, waitSeconds * 1000), this.config.fetchWaitMs);
+    const named = mailboxes[0] ?? "";
+    // Whoever sits at a known address has a bucket of their own, and cannot spend the owner's.
+    this.#main.take(`fetch ${named} ${caller.oblivious ? "" : (caller.source ?? "")}`);
+    const look = () => this.#page(mailboxes, after, caller.oblivious);
+    const page = waitMs === 0 ? look() : await this.#arrivals.waitFor(mailboxes, waitMs, caller.signal, look);
+    await this.jitter();
+    return this.#fetched(page ?? { heads: [], oversized: [], truncated: false }, spelling);
+  }
+
+  /** Undefined where nothing waits. */
+  #page(mailboxes: readonly string[], after: number, oblivious: boolean): Page | undefined {
+    const heads = this.#store.list(mailboxes, after, pageMaxEntries, this.#clock.now());
+    return heads.length === 0 ? undefined : cutPage(heads, oblivious);
+  }
+
+  #fetched({ heads, oversized, truncated }: Page, spelling: ReadonlyMap<string, string>): Answer {
+    const bodies = this.#store.read(heads.map(({ position }) => position));
+    // One that was acknowledged since it was listed is left out.
+    const blobs = heads.flatMap(({ blobId, mailbox, createdAt }, at) => {
+      const data = bodies[at];
+      if (!data) return [];
+      return [
+        {
+          blob_id: blobId,
+          ciphertext: encodeBase64(data),
+          created_at: createdAt,
+          mailbox_token: spelling.get(mailbox),
+        },
+      ];
+    });
+    this.#delivered += blobs.length;
+    const last = heads.at(-1);
+    return {
+      status: "ok",
+      truncated,
+      blobs,
+      ...(truncated && last ? { cursor: this.#cursors.seal(last.position) } : {}),
+      ...(oversized.length > 0
+        ? {
+            oversized: oversized.map(({ blobId, mailbox, size, createdAt }) => ({
+              blob_id: blobId,
+              mailbox_token: spelling.get(mailbox),
+              size,
+              created_at: createdAt,
+            })),
+          }
+        : {}),
+    };
+  }
+
+  async #ack(members: Members): Promise<Answer> {
+    const mailbox = stringMember(members, "recipient_id").toLowerCase();
+    const blobId = stringMember(members, "blob_id");
+    this.#main.take(`ack ${isMailboxName(mailbox) ? mailbox : ""}`);
+    const where = this.config.ackMatch === "id" ? undefined : mailbox;
+    const acknowledged = await this.#store.remove(where, blobId, this.#clock.now());
+    return { status: "ok", acknowledged };
+  }
+
+  #register(members: Members): Answer {
+    const tokens = stringsMember(members, "mailbox_tokens");
+    if (tokens.length > maxRegisterTokens) {
+      throw refuse(`too many mailbox_tokens: ${tokens.length} (max ${maxRegisterTokens})`);
+    }
+    const wrong = tokens.findIndex((token) => !isHex64(token));
+    if (wrong >= 0) throw refuse(`mailbox_tokens[${wrong}] must be 64 hex characters`);
+    return { status: "ok", accepted: tokens.length, registered: tokens.length };
+  }
+
+  async #purge(members: Members): Promise<Answer> {
+    const now = this.#clock.now();
+    const request = await verifyPurge(members, this.config.purgeBinding, now);
+    const replayed = () => new RelayError("unauthorized", { text: "purge token replay detected" });
+    if (this.#store.getRecord("spent", request.purgeToken, now)) throw replayed();
+    // After verification: forgeries cannot spend the owner's budget.
+    this.#main.take(`purge ${isMailboxName(request.mailbox) ? request.mailbox : ""}`);
+    const { mailbox, purgeToken, replayableUntil } = request;
+    const deleted = await this.#store.purge(mailbox, purgeToken, replayableUntil, now);
+    if (deleted === undefined) throw replayed();
+    return { status: "ok", blobs_deleted: deleted };
+  }
+
+  async #offer(members: Members, caller: Caller): Promise<Answer> {
+    const payload = stringMember(members, "payload");
+    const expiresSecs = optionalUnsigned(members, "expires_secs");
+    const codeDigits = optionalUnsigned(members, "code_digits") ?? 6;
+    if (!isCode("0".repeat(Math.min(codeDigits, 16)))) throw refuse("code_digits must be 6, 8, 9 or 10");
+    if (caller.oblivious) this.#oblivious.take("offer");
+    else this.#main.take(`exchange offer ${caller.source ?? ""}`);
+    const withSecret = members.completion_secret === true;
+    const { code, secret } = await this.#exchange.offer({ payload, expiresSecs, codeDigits, withSecret });
+    return { status: "ok", code, ...(secret ? { completion_secret: secret } : {}) };
+  }
+
+  async #claim(members: Members, caller: Caller): Promise<Answer> {
+    const code = stringMember(members, "code");
+    const response = stringMember(members, "response");
+    return this.#guarded(code, caller, async () => ({
+      status: "ok",
+      payload: await this.#exchange.claim(code, response),
+    }));
+  }
+
+  async #complete(members: Members, caller: Caller): Promise<Answer> {
+    const code = stringMember(members, "code");
+    const secret = optionalString(members, "completion_secret");
+    return this.#guarded(code, caller, async () => ({
+      status: "ok",
+      response: await this.#exchange.complete(code, secret),
+    }));
+  }
+
+  /**
+   * Charges wrong codes to whoever tries them, and refuses before looking once that is spent: a guess beyond the
+   * budget learns nothing. Right codes cost nobody else anything.
+   */
+  async #guarded(code: string, caller: Caller, attempt: () => Promise<Answer>): Promise<Answer> {
+    if (isCode(code)) this.#main.take(`exchange ${code}`);
+    const [guesses, key] = this.#guessBudget(code, caller);
+    guesses.check(key);
+    try {
+      return await attempt();
+    } catch (error) {
+      if (isWrongCode(error)) guesses.charge(key);
+      throw error;
+    }
+  }
+
+  /** Long codes have budgets of their own: who guesses at short ones does not stop them. */
+  #guessBudget(code: string, caller: Caller): [Limiter, string] {
+    const key = `${code.length > 6 ? "long" : "short"} ${bucketOfCaller(caller)}`;
+    if (caller.oblivious) return [this.#oblivious, key];
+    return [caller.source === undefined ? this.#main : this.#guesses, key];
+  }
+
+  #putInEscrow(members: Members): Answer {
+    this.#oblivious.take("escrow");
+    return this.#escrow.perform(members);
+  }
+
+  async #recoveryStore(members: Members): Promise<Answer> {
+    const proof = parseProof(members);
+    this.#main.take(`recovery ${proof.keyHash}`);
+    await this.#recovery.store(proof);
+    this.#proofs++;
+    return { status: "ok" };
+  }
+
+  #recoveryQuery(members: Members, caller: Caller): Answer {
+    const hashes = parseQuery(members);
+    if (caller.oblivious) {
+      this.#oblivious.take("recovery");
+      for (const hash of hashes) this.#queries.take(`hash ${hash}`);
+    } else this.#queries.take(`source ${caller.source ?? ""}`);
+    return { status: "ok", proofs: this.#recovery.query(hashes) };
+  }
+
+  async #guardianStore(members: Members): Promise<Answer> {
+    const hash = parseGuardianHash(members);
+    this.#main.take(`guardian ${hash}`);
+    await this.#guardians.replace(hash, members);
+    return { status: "ok" };
+  }
+
+  #guardianQuery(members: Members): Answer {
+    const hash = parseGuardianHash(members);
+    this.#main.take(`guardian query ${hash}`);
+    return { status: "ok", guardians: this.#guardians.query(hash) };
+  }
+
+  async #guardianDelete(members: Members): Promise<Answer> {
+    const hash = parseGuardianHash(members);
+    this.#main.take(`guardian delete ${hash}`);
+    return { status: "ok", deleted: await this.#guardians.remove(hash, members) };
+  }
+
+  /** The grace period starts anew each time the oldest version is raised; the store remembers when that was. */
+  async #loadVersionPolicy(): Promise<void> {
+    const now = this.#clock.now();
+    const { min } = versionPolicyOf(this.config);
+    const record = this.#store.getRecord("setting", "min_version", now);
+    const known =
+      record && (JSON.parse(new TextDecoder().decode(record.value)) as { min: number; at: number });
+    this.#versionChangedAt = known && known.min >= min ? known.at : now;
+    if (known?.min === min) return;
+    const value = new TextEncoder().encode(JSON.stringify({ min, at: this.#versionChangedAt }));
+    await this.#store.putRecord("setting", "min_version", { value, expiresAt: undefined }, now);
+  }
+}
+
+/** A random UUID (RFC 9562, 5.4). */
+function uuid(entropy: Entropy): string {
+  const bytes = entropy.bytes(16);
+  bytes[6] = (bytes[6]! & 0x0f) | 0x40;
+  bytes[8] = (bytes[8]! & 0x3f) | 0x80;
+  let hex = "";
+  for (const byte of bytes) hex += byte.toString(16).padStart(2, "0");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+}

@@ -1,0 +1,58 @@
+import { hexToBytes } from "@noble/hashes/utils.js";
+import type { Instant } from "#core/clock.ts";
+import { RelayError } from "#core/errors.ts";
+import { type Members, stringMember, unsignedMember } from "./members.ts";
+import { concat, isSignedBy, isTimely, signedWindowMs, u64 } from "./signature.ts";
+
+export interface PurgeRequest {
+  readonly mailbox: string;
+  /** Lower-case hex, 32 bytes: spent by the purge. */
+  readonly purgeToken: string;
+  /** From then on the time alone refuses the request: the token need not be remembered longer. */
+  readonly replayableUntil: Instant;
+}
+
+const refuse = (text: string) => new RelayError("unauthorized", { text });
+
+function field(members: Members, name: string, length: number): Uint8Array {
+  const text = stringMember(members, name);
+  let bytes: Uint8Array;
+  try {
+    bytes = hexToBytes(text);
+  } catch {
+    throw refuse(`invalid ${name} hex: not hexadecimal`);
+  }
+  if (bytes.byteLength !== length) throw refuse(`${name} must be ${length} bytes, got ${bytes.byteLength}`);
+  return bytes;
+}
+
+/**
+ * Verifies all of a purge but its freshness, which the store decides. `binding` "strict" wants the mailbox's name to be
+ * made of the key or of the purge token (`docs/decisions/0011-purge-binding.md`). Throws `unauthorized`, with one text
+ * for each cause as the original has them.
+ */
+export async function verifyPurge(
+  members: Members,
+  binding: "token" | "strict",
+  now: Instant,
+): Promise<PurgeRequest> {
+  const mailbox = stringMember(members, "recipient_id").toLowerCase();
+  const timestamp = unsignedMember(members, "timestamp");
+  for (const name of ["public_key", "purge_token", "signature"]) stringMember(members, name);
+  const publicKey = field(members, "public_key", 32);
+  const signature = field(members, "signature", 64);
+  const purgeToken = field(members, "purge_token", 32);
+  if (!isTimely(timestamp, now)) throw refuse("purge timestamp outside acceptable window");
+  if (!(await isSignedBy(publicKey, signature, concat(publicKey, purgeToken, u64(timestamp))))) {
+    throw refuse("invalid purge signature");
+  }
+  const token = stringMember(members, "purge_token").toLowerCase();
+  if (
+    binding === "strict" &&
+    mailbox !== stringMember(members, "public_key").toLowerCase() &&
+    mailbox !== token
+  ) {
+    throw refuse("invalid purge signature");
+  }
+  return { mailbox, purgeToken: token, replayableUntil: timestamp * 1000 + signedWindowMs + 1000 };
+}

@@ -1,0 +1,151 @@
+import { RelayError } from "#core/errors.ts";
+import type { HeaderList } from "#wire/http/reply.ts";
+import { pathOf, preferWaitMs, type RelayRequest, readBody } from "#wire/http/request.ts";
+import type { Match, Routes } from "#wire/http/router.ts";
+import { bareReply, errorObject, errorReply, jsonReply } from "./answers.ts";
+import type { Caller } from "./caller.ts";
+import type { Mailbox } from "./mailbox.ts";
+import { parseMembers, ShapeError } from "./members.ts";
+import { declaredVersion, versionPolicyOf } from "./version-policy.ts";
+
+const bodyMaxBytes = 128 * 1024;
+/** JSON around a ciphertext. */
+const sendEnvelopeBytes = 4096;
+
+const endpoints: Readonly<Record<string, string>> = {
+  "/v2/send": "send",
+  "/v2/fetch": "fetch",
+  "/v2/ack": "ack",
+  "/v2/register": "register",
+  "/v2/purge": "purge",
+  "/v2/exchange/offer": "exchange_offer",
+  "/v2/exchange/claim": "exchange_claim",
+  "/v2/exchange/complete": "exchange_complete",
+  "/v2/recovery/store": "recovery_store",
+  "/v2/recovery/query": "recovery_query",
+  "/v2/guardian/store": "guardian_store",
+  "/v2/guardian/query": "guardian_query",
+  "/v2/guardian/delete": "guardian_delete",
+};
+
+/** The HTTP face of the mailbox mode: `/v2/*` but the OHTTP part, and the probes of the original's operators. */
+export function mailboxRoutes(mailbox: Mailbox): Routes {
+  const actions = new Map(Object.entries(endpoints).filter(([, action]) => mailbox.has(action)));
+  // Clients without OHTTP post to the action's name.
+  for (const action of new Set(actions.values())) actions.set(`/v2/${action}`, action);
+  return (request): Match | undefined => {
+    const path = pathOf(request);
+    if (asksForWebSocket(request) && isOurs(path)) return webSocketRefusal();
+    const action = actions.get(path);
+    if (action !== undefined) {
+      return { route: `/v2/${action}`, respond: () => answer(request, action, mailbox) };
+    }
+    if (path === "/v2/health") return { route: path, respond: () => answerHealth(request, mailbox) };
+    if (path === "/health" || path === "/up" || path === "/ready") {
+      return { route: path, respond: async () => probe(request) };
+    }
+    return path === "/v2" || path.startsWith("/v2/")
+      ? { route: "/v2/*", respond: async () => notFound() }
+      : undefined;
+  };
+}
+
+function isOurs(path: string): boolean {
+  return path === "/" || path === "/v2" || path.startsWith("/v2/") || path.startsWith("/federation");
+}
+
+function asksForWebSocket({ headers }: RelayRequest): boolean {
+  return headers.get("upgrade")?.toLowerCase().includes("websocket") ?? false;
+}
+
+function webSocketRefusal(): Match {
+  const error = "WebSocket not supported. Use /v2/ HTTP API.";
+  return {
+    route: "websocket",
+    respond: async () => jsonReply(426, { error }, [["connection", "close"]]),
+  };
+}
+
+/** Whether the relay is up, and nothing else: no version, no counts. */
+function probe(request: RelayRequest): Response {
+  if (request.method !== "GET" && request.method !== "HEAD") return bareReply(405, [["allow", "GET,HEAD"]]);
+  return jsonReply(200, { status: "healthy" }, [["connection", "close"]]);
+}
+
+export function notFound(): Response {
+  return jsonReply(404, { error: "Not found. Use /health for status or /v2/ for the API." });
+}
+
+/** Who asks, as far as the edge knows. */
+export function callerOf(request: RelayRequest): Caller {
+  return {
+    source: request.edge?.source,
+    oblivious: request.edge?.oblivious === true,
+    waitMs: preferWaitMs(request) ?? 0,
+    signal: request.signal,
+  };
+}
+
+async function answerHealth(request: RelayRequest, mailbox: Mailbox): Promise<Response> {
+  return guarded(request, mailbox, "GET", async () => ({ status: "ok" }));
+}
+
+async function answer(request: RelayRequest, action: string, mailbox: Mailbox): Promise<Response> {
+  return guarded(request, mailbox, "POST", async (caller) => {
+    if (!isJson(request)) {
+      throw new RelayError("unsupported_media_type", { text: "expected `Content-Type: application/json`" });
+    }
+    const maxBytes = action === "send" ? sendBodyMaxBytes(mailbox.config.maxMessageSizeBytes) : bodyMaxBytes;
+    const body = await readBody(request, maxBytes);
+    return mailbox.perform(action, parseMembers(new TextDecoder().decode(body)), caller);
+  });
+}
+
+/** What a `send` of the largest ciphertext takes. */
+export function sendBodyMaxBytes(messageMaxBytes: number): number {
+  return Math.max(bodyMaxBytes, Math.ceil((messageMaxBytes * 4) / 3) + sendEnvelopeBytes);
+}
+
+/** The gates before every endpoint, and what becomes of its failures. */
+async function guarded(
+  request: RelayRequest,
+  mailbox: Mailbox,
+  method: "GET" | "POST",
+  perform: (caller: Caller) => Promise<unknown>,
+): Promise<Response> {
+  if (request.method !== method && !(method === "GET" && request.method === "HEAD")) {
+    return bareReply(405, [["allow", method]]);
+  }
+  const { min, warn } = versionPolicyOf(mailbox.config);
+  const headers: HeaderList = [
+    ["x-min-version", String(min)],
+    ["x-warn-version", String(warn)],
+  ];
+  const verdict = mailbox.judgeVersion(declaredVersion(request.headers.get("x-app-compat-version")));
+  if (verdict.kind === "refused") {
+    return jsonReply(426, { error: "upgrade_required", min_version: min }, headers);
+  }
+  if (verdict.kind === "in-grace") headers.push(["x-upgrade-deadline", String(verdict.deadlineSeconds)]);
+  try {
+    const caller = callerOf(request);
+    mailbox.admit(caller);
+    return jsonReply(200, await perform(caller), [...headers, ...appliedWait(request, mailbox)]);
+  } catch (error) {
+    if (error instanceof ShapeError)
+      return jsonReply(400, errorObject(`invalid request: ${error.message}`), headers);
+    if (error instanceof RelayError) return errorReply(error, headers);
+    throw error;
+  }
+}
+
+function isJson({ headers }: RelayRequest): boolean {
+  const type = headers.get("content-type")?.split(";", 1)[0]?.trim().toLowerCase() ?? "";
+  return type === "application/json" || /^application\/[^/]+\+json$/.test(type);
+}
+
+/** `Preference-Applied` (RFC 7240, 3), where a wait was asked for. */
+function appliedWait(request: RelayRequest, mailbox: Mailbox): HeaderList {
+  const asked = preferWaitMs(request);
+  if (asked === undefined || pathOf(request) !== "/v2/fetch") return [];
+  return [["preference-applied", `wait=${Math.floor(Math.min(asked, mailbox.config.fetchWaitMs) / 1000)}`]];
+}
