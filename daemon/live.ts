@@ -9,24 +9,36 @@ import { publicAccess, publicAccessWarning } from "#modes/live/auth/public-acces
 import { certificateHash } from "#modes/live/certificate.ts";
 import type { Grant } from "#modes/live/grant.ts";
 import { Live } from "#modes/live/live.ts";
+import { liveRoutes } from "#modes/live/routes.ts";
+import type { Routes } from "#wire/http/router.ts";
 import { type Config, OptionError } from "./options.ts";
+import { openPrivacyPass } from "./privacy-pass.ts";
 import type { Logger, Metrics } from "./telemetry.ts";
 
 export interface LiveParts {
   readonly live: Live;
   readonly webSocket: LiveWebSocket<Grant>;
+  /** Its HTTP face. */
+  readonly routes: readonly Routes[];
 }
 
-/** Live with its edge. Undefined where nobody could use it: neither a key nor anything public is set. */
+/**
+ * Live with its edge. Undefined where nobody could use it: no key, nothing public, no Privacy Pass. What it opens is
+ * closed with `opening`; `database` is undefined where nothing is kept on disk.
+ */
 export async function openLive(
   config: Config,
+  database: string | undefined,
+  opening: AsyncDisposableStack,
   clock: Clock,
   log: Logger,
   metrics: Metrics,
   report: (error: unknown) => void,
 ): Promise<LiveParts | undefined> {
-  const policy: AccessPolicy = { keys: await keysOf(config), public: publicAccess(config) };
-  if (policy.keys === undefined && policy.public === undefined) return undefined;
+  const [keys, open] = [await keysOf(config), publicAccess(config)];
+  if (!keys && !open && !config.privacypassEnabled && !config.privacypassServe) return undefined;
+  const privacy = opening.use(await openPrivacyPass(config, keys, database, clock, log, report));
+  const policy: AccessPolicy = { keys, public: open, privacyPass: privacy.privacyPass };
   const warning = publicAccessWarning(policy.public);
   if (warning) log.warn(warning);
   const certificateHashes = async () => {
@@ -37,7 +49,7 @@ export async function openLive(
   const live = new Live({ clock, entropy: systemEntropy, options: config, policy, certificateHashes });
   const webSocket = new LiveWebSocket(live, webSocketOptionsOf(config), clock, report);
   measure(live, metrics);
-  return { live, webSocket };
+  return { live, webSocket, routes: [liveRoutes(live), ...privacy.routes] };
 }
 
 async function keysOf({ authKey, authKeyDir }: Config): Promise<KeySource | undefined> {

@@ -70,22 +70,22 @@ async function fetchToken(challenge: TokenChallenge, tokenKey: Uint8Array): Prom
 describe("@cloudflare/privacypass-ts", () => {
   test("its client answers our header with a token from our issuer, good once", async () => {
     const privacyPass = passWith(() => [ours.key]);
-    const header = privacyPass.authenticateHeader("test/room", "subscribe", clock.now());
-    const [asked] = WWWAuthenticateHeader.parse(header);
-    assert.equal(asked!.challenge.issuerName, "issuer.example");
-    assert.deepEqual(asked!.challenge.originInfo, ["subscribe:test/room"]);
-    const token = await fetchToken(asked!.challenge, asked!.tokenKey);
-    for (const quotes of [true, false]) {
-      const given = credentialsOf("/test/room", new AuthorizationHeader(token).toString(quotes));
-      assert.deepEqual(given.privateTokens, [token.serialize()]);
-    }
-    const claim = {
-      ...credentialsOf("/test/room", new AuthorizationHeader(token).toString()),
-      now: clock.now(),
-    };
+    const header = privacyPass.authenticateHeader("test/room", clock.now())!;
+    const asked = WWWAuthenticateHeader.parse(header);
+    assert.deepEqual(
+      asked.map(({ challenge }) => challenge.originInfo),
+      [["subscribe:test/room"], ["publish:test/room"]],
+    );
+    const [{ challenge, tokenKey }] = asked as [WWWAuthenticateHeader];
+    assert.equal(challenge.issuerName, "issuer.example");
+    const token = await fetchToken(challenge, tokenKey);
+    const given = (authorization: string) => credentialsOf({ query: new URLSearchParams(), authorization });
+    const credentials = given(new AuthorizationHeader(token).toString());
+    assert.deepEqual(credentials.privateTokens, [token.serialize()]);
+    assert.deepEqual(given(new AuthorizationHeader(token).toString(true)), credentials);
     const policy = { keys: undefined, public: undefined, privacyPass };
-    assert.deepEqual((await authorize(claim, policy)).get, [""]);
-    await assert.rejects(authorize(claim, policy), /used before/);
+    assert.deepEqual((await authorize("/test/room", credentials, clock.now(), policy)).get, [""]);
+    await assert.rejects(authorize("/test/room", credentials, clock.now(), policy), /used before/);
   });
 
   test("its client answers the reason of a close, as the original relay's clients do", async () => {

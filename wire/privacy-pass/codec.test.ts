@@ -161,7 +161,7 @@ describe("headers", () => {
 
   test("give no token where there is none", () => {
     for (const value of [
-      null,
+      undefined,
       "",
       "Bearer x",
       "PrivateToken",
