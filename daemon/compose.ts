@@ -76,6 +76,7 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
     ...(tls ? { tls } : {}),
   });
   starting.defer(() => main.close(0));
+  live?.peers.start();
   metrics.gauge("postern_connections", "Connections open on the public listener.", () => main.connections());
   const ops = await listenForOps(config, (at) =>
     listen({ ...shared, at, handler: opsHandler({ metrics, build: buildInfo(), isReady: () => ready }) }),
@@ -90,6 +91,7 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
     async close() {
       ready = false;
       rendezvous.drain();
+      live?.peers.close();
       void live?.live.drain();
       await main.close(config.shutdownTimeoutMs);
       await ops?.close(0);

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Clock, systemEntropy } from "#core/clock.ts";
+import { dialWebSocket } from "#edge/websocket/dial.ts";
 import { LiveWebSocket, type LiveWebSocketOptions } from "#edge/websocket/live-websocket.ts";
 import type { AccessPolicy } from "#modes/live/auth/authorize.ts";
 import { KeyError, parseKeyFile, verifyingKey } from "#modes/live/auth/key.ts";
@@ -9,6 +10,7 @@ import { publicAccess, publicAccessWarning } from "#modes/live/auth/public-acces
 import { certificateHash } from "#modes/live/certificate.ts";
 import type { Grant } from "#modes/live/grant.ts";
 import { Live } from "#modes/live/live.ts";
+import { Peers } from "#modes/live/peers.ts";
 import { liveRoutes } from "#modes/live/routes.ts";
 import type { Routes } from "#wire/http/router.ts";
 import { type Config, OptionError } from "./options.ts";
@@ -20,6 +22,8 @@ export interface LiveParts {
   readonly webSocket: LiveWebSocket<Grant>;
   /** Its HTTP face. */
   readonly routes: readonly Routes[];
+  /** Started once the daemon listens. */
+  readonly peers: Peers;
 }
 
 /**
@@ -36,7 +40,11 @@ export async function openLive(
   report: (error: unknown) => void,
 ): Promise<LiveParts | undefined> {
   const [keys, open] = [await keysOf(config), publicAccess(config)];
-  if (!keys && !open && !config.privacypassEnabled && !config.privacypassServe) return undefined;
+  if (!keys && !open && !config.privacypassEnabled && !config.privacypassServe) {
+    if (config.clusterRoot.length > 0)
+      throw new OptionError("--cluster-root: needs auth-key or auth-public.");
+    return undefined;
+  }
   const privacy = opening.use(await openPrivacyPass(config, keys, database, clock, log, report));
   const policy: AccessPolicy = { keys, public: open, privacyPass: privacy.privacyPass };
   const warning = publicAccessWarning(policy.public);
@@ -47,9 +55,21 @@ export async function openLive(
     return hash === undefined ? [] : [hash];
   };
   const live = new Live({ clock, entropy: systemEntropy, options: config, policy, certificateHashes });
-  const webSocket = new LiveWebSocket(live, webSocketOptionsOf(config), clock, report);
+  const webSocketOptions = webSocketOptionsOf(config);
+  const webSocket = new LiveWebSocket(live, webSocketOptions, clock, report);
+  const dialOptions = { ...webSocketOptions, connectTimeoutMs: config.liveSetupTimeoutMs };
+  const peers = new Peers({
+    relay: live.relay,
+    clock,
+    entropy: systemEntropy,
+    options: config,
+    token: await tokenOf(config),
+    dial: (url, open) => dialWebSocket(url, dialOptions, clock, open),
+    onTrouble: (what) => log.info({ what }, "a link with another relay of the cluster is down"),
+  });
+  metrics.gauge("postern_live_cluster_links", "Links with other relays that are up.", () => peers.linked);
   measure(live, metrics);
-  return { live, webSocket, routes: [liveRoutes(live), ...privacy.routes] };
+  return { live, webSocket, peers, routes: [liveRoutes(live), ...privacy.routes] };
 }
 
 async function keysOf({ authKey, authKeyDir }: Config): Promise<KeySource | undefined> {
@@ -66,6 +86,13 @@ async function keysOf({ authKey, authKeyDir }: Config): Promise<KeySource | unde
     }
   }
   return sources.length === 0 ? undefined : firstOf(...sources);
+}
+
+async function tokenOf({ clusterToken }: Config): Promise<string | undefined> {
+  if (clusterToken === undefined) return undefined;
+  const text = await textOf(clusterToken);
+  if (text === undefined) throw new OptionError("--cluster-token: the file cannot be read.");
+  return text.trim();
 }
 
 const textOf = (path: string): Promise<string | undefined> => readFile(path, "utf8").catch(() => undefined);

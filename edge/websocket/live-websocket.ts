@@ -117,9 +117,9 @@ export class LiveWebSocket<Admission> {
       connection.heardAt = this.#clock.now();
     });
     webSocket.on("error", () => mux.lost("the WebSocket failed"));
-    webSocket.on("close", () => {
+    webSocket.on("close", (code: number) => {
       this.#connections.delete(connection);
-      mux.lost("the connection went away");
+      mux.lost("the connection went away", saidGoodbye(code));
     });
     socket.on("drain", () => mux.drained());
     this.#connections.add(connection);
@@ -148,6 +148,9 @@ export class LiveWebSocket<Admission> {
     }
   }
 }
+
+/** A browser that leaves the page closes with 1001; a connection that broke has no code (RFC 6455, 7.4.1). */
+export const saidGoodbye = (code: number): boolean => code === 1000 || code === 1001;
 
 /** What both sides speak; `undefined` if the client offers something, but nothing we know. */
 function offeredSubprotocol(request: IncomingMessage): Subprotocol | undefined {
