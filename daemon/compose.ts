@@ -5,7 +5,6 @@ import { ClientAddresses } from "#edge/http/client-address.ts";
 import { withCors } from "#edge/http/cors.ts";
 import { inheritedSocket, type ListenAt, type Listener, listen } from "#edge/http/listener.ts";
 import { withRateLimit } from "#edge/http/rate-limit.ts";
-import { liveRoutes } from "#modes/live/routes.ts";
 import { Rendezvous } from "#modes/rendezvous/rendezvous.ts";
 import { rendezvousRoutes } from "#modes/rendezvous/routes.ts";
 import { openMemoryRendezvousStore } from "#store/memory/rendezvous-store.ts";
@@ -60,10 +59,11 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
   metrics.gauge("postern_rendezvous_bytes", "Bytes of messages kept.", () => store.usage().bytes);
   metrics.gauge("postern_rendezvous_waiters", "Requests that wait.", () => rendezvous.waiters);
 
-  const live = await openLive(config, clock, log, metrics, report);
+  const database = inMemory ? undefined : databasePath(config, env);
+  const live = await openLive(config, database, starting, clock, log, metrics, report);
 
   const routes: Routes[] = [rendezvousRoutes(rendezvous), openApiRoutes()];
-  if (live) routes.push(liveRoutes(live.live));
+  if (live) routes.push(...live.routes);
   const policy = config.corsAllowAll ? ["mirror"] : config.cors;
   const handler = withCors(policy, withRateLimit(config, clock, router(routes, metrics, log)));
   const tls = tlsFiles(config);
@@ -76,6 +76,7 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
     ...(tls ? { tls } : {}),
   });
   starting.defer(() => main.close(0));
+  live?.peers.start();
   metrics.gauge("postern_connections", "Connections open on the public listener.", () => main.connections());
   const ops = await listenForOps(config, (at) =>
     listen({ ...shared, at, handler: opsHandler({ metrics, build: buildInfo(), isReady: () => ready }) }),
@@ -90,6 +91,7 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
     async close() {
       ready = false;
       rendezvous.drain();
+      live?.peers.close();
       void live?.live.drain();
       await main.close(config.shutdownTimeoutMs);
       await ops?.close(0);

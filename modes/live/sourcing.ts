@@ -22,7 +22,7 @@ import { type FrameClass, frameClassOf } from "#wire/live/version.ts";
 import { ControlStream } from "./control-stream.ts";
 import { covers } from "./grant.ts";
 import type { Group } from "./group.ts";
-import { joinPath, normalizePath, stripPrefix } from "./path.ts";
+import { isClusterPath, joinPath, normalizePath, stripPrefix } from "./path.ts";
 import type { SessionContext } from "./session-context.ts";
 import type { SourceSubscription, TrackSink, TrackSource } from "./track.ts";
 
@@ -162,7 +162,8 @@ export class Sourcing implements TrackSource {
   #pathOf(prefix: string, suffix: string): string | undefined {
     const relative = normalizePath(joinPath(prefix, suffix));
     if (relative === undefined || !covers(this.#session.grant.put, relative)) return undefined;
-    return normalizePath(joinPath(this.#session.grant.root, relative));
+    const path = normalizePath(joinPath(this.#session.grant.root, relative));
+    return path === undefined || (isClusterPath(path) && !this.cluster) ? undefined : path;
   }
 }
 
