@@ -12,6 +12,7 @@ import { openSqliteRendezvousStore } from "#store/sqlite/rendezvous-store.ts";
 import type { Handler, RelayRequest } from "#wire/http/request.ts";
 import { emptyReply, type Routes } from "#wire/http/router.ts";
 import { buildInfo } from "./build-info.ts";
+import { composeMailbox } from "./compose-mailbox.ts";
 import { openApiRoutes } from "./openapi.ts";
 import { opsHandler } from "./ops.ts";
 import { type Config, OptionError } from "./options.ts";
@@ -58,21 +59,37 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
   metrics.gauge("postern_rendezvous_bytes", "Bytes of messages kept.", () => store.usage().bytes);
   metrics.gauge("postern_rendezvous_waiters", "Requests that wait.", () => rendezvous.waiters);
 
-  const routes: Routes[] = [rendezvousRoutes(rendezvous), openApiRoutes()];
+  const routes: Routes[] = [];
+  const everything = router(routes, metrics, log);
+  const mailbox = await composeMailbox({
+    config,
+    databasePath: databasePath(config, env),
+    clock,
+    metrics,
+    log,
+    report,
+    handler: everything,
+    opened: starting,
+  });
+  routes.push(...mailbox.routes, rendezvousRoutes(rendezvous), openApiRoutes());
   const policy = config.corsAllowAll ? ["mirror"] : config.cors;
-  const handler = withCors(policy, withRateLimit(config, clock, router(routes, metrics, log)));
+  const handler = withCors(policy, withRateLimit(config, clock, everything));
   const tls = tlsFiles(config);
   const shared = { limits: config, addresses: new ClientAddresses(config.trustedProxies), report };
   const main = await listen({
     ...shared,
-    at: inheritedSocket(env, process.pid) ?? { host: config.bind!, port: config.port },
+    at: inheritedSocket(env, process.pid) ?? listenAddress(config),
     handler,
     ...(tls ? { tls } : {}),
   });
   starting.defer(() => main.close(0));
   metrics.gauge("postern_connections", "Connections open on the public listener.", () => main.connections());
   const ops = await listenForOps(config, (at) =>
-    listen({ ...shared, at, handler: opsHandler({ metrics, build: buildInfo(), isReady: () => ready }) }),
+    listen({
+      ...shared,
+      at,
+      handler: opsHandler({ metrics, build: buildInfo(), isReady: () => ready, token: config.metricsToken }),
+    }),
   );
   if (ops) log.info({ url: ops.url }, "operations listener");
 
@@ -84,6 +101,7 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
     async close() {
       ready = false;
       rendezvous.drain();
+      mailbox.drain();
       await main.close(config.shutdownTimeoutMs);
       await ops?.close(0);
       await running.disposeAsync();
@@ -118,6 +136,27 @@ function databasePath(config: Config, env: NodeJS.ProcessEnv): string {
   return resolve(env.STATE_DIRECTORY ?? ".", config.persistDb!);
 }
 
+/** `listen` wins over `bind` and `port`. Its operators promised TLS in front of what is open to others. */
+function listenAddress({ listen, bind, port, tlsVerified, tlsCert }: Config): ListenAt {
+  if (listen === undefined) return { host: bind!, port };
+  const at = hostAndPort(listen);
+  const isLoopback = at.host === "localhost" || at.host === "::1" || at.host.startsWith("127.");
+  if (!isLoopback && !tlsVerified && tlsCert === undefined) {
+    throw new Error(
+      `--listen ${listen} is open to others: put TLS in front and set --tls-verified, or give --tls-cert and --tls-key`,
+    );
+  }
+  return at;
+}
+
+function hostAndPort(address: string): { host: string; port: number } {
+  const colon = address.lastIndexOf(":");
+  return {
+    host: address.slice(0, colon).replace(/^\[(.*)\]$/, "$1"),
+    port: Number(address.slice(colon + 1)),
+  };
+}
+
 function tlsFiles({ tlsCert, tlsKey }: Config): { cert: string; key: string } | undefined {
   if (tlsCert !== undefined && tlsKey !== undefined) return { cert: tlsCert, key: tlsKey };
   if (tlsCert === undefined && tlsKey === undefined) return undefined;
@@ -132,11 +171,7 @@ async function listenForOps(
 ): Promise<Listener | undefined> {
   if (opsListen === "off") return undefined;
   if (opsListen !== "auto") {
-    const colon = opsListen!.lastIndexOf(":");
-    return open({
-      host: opsListen!.slice(0, colon).replace(/^\[(.*)\]$/, "$1"),
-      port: Number(opsListen!.slice(colon + 1)),
-    });
+    return open(hostAndPort(opsListen!));
   }
   const host = "127.0.0.1";
   return open({ host, port: 8081 }).catch((error: NodeJS.ErrnoException) => {

@@ -14,6 +14,8 @@ import {
   variableName,
 } from "#core/options.ts";
 import { httpOptions } from "#edge/http/options.ts";
+import { ohttpOptions } from "#edge/ohttp/options.ts";
+import { mailboxOptions } from "#modes/mailbox/options.ts";
 import { rendezvousOptions } from "#modes/rendezvous/options.ts";
 
 const daemonOptions = {
@@ -32,6 +34,14 @@ const daemonOptions = {
     doc: "Address of the operations listener (`/health`, `/ready`, `/metrics`, `/build-info`): HOST:PORT, `auto` (127.0.0.1:8081, or a free port if that is taken) or `off`. Keep it away from the public.",
     pattern: /^(auto|off|.+:\d{1,5})$/,
     allowed: "HOST:PORT, auto or off",
+    also: { env: ["RELAY_METRICS_ADDR"] },
+  }),
+  metricsToken: text({
+    default: undefined,
+    doc: "Bearer token that `/metrics` asks for; without it everybody who reaches the operations listener may read them.",
+    allowed: "any text",
+    secret: true,
+    also: { env: ["RELAY_METRICS_TOKEN"] },
   }),
   shutdownTimeoutMs: duration({
     default: "10s",
@@ -53,9 +63,17 @@ export const optionGroups = {
   "The daemon": daemonOptions,
   "The public listener": httpOptions,
   "Rendezvous: /inbox and /link": rendezvousOptions,
+  "Mailbox: /v2": mailboxOptions,
+  "Oblivious HTTP": ohttpOptions,
 } satisfies Record<string, OptionSet>;
 
-export const allOptions = { ...daemonOptions, ...httpOptions, ...rendezvousOptions };
+export const allOptions = {
+  ...daemonOptions,
+  ...httpOptions,
+  ...rendezvousOptions,
+  ...mailboxOptions,
+  ...ohttpOptions,
+};
 export type Config = ValuesOf<typeof allOptions>;
 export type OptionKey = keyof Config;
 

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { TokenBuckets } from "#core/token-buckets.ts";
 import { simClock } from "#tests/support/sim-clock.ts";
 import { Reply } from "#wire/http/reply.ts";
 import type { EdgeContext, RelayRequest } from "#wire/http/request.ts";
-import { TokenBuckets, withRateLimit } from "./rate-limit.ts";
+import { withRateLimit } from "./rate-limit.ts";
 
 function from(source: string | undefined): RelayRequest {
   const edge: EdgeContext = { target: "/", source, readBody: async () => new Uint8Array() };
@@ -47,7 +48,7 @@ describe("the rate limit", () => {
   });
 
   test("forgets the least recently used client first, so that a flood of addresses takes bounded memory", () => {
-    const buckets = new TokenBuckets({ rateLimit: 1, rateBurst: 1 }, simClock());
+    const buckets = new TokenBuckets({ perMinute: 1, burst: 1 }, simClock());
     buckets.take("first");
     for (let at = 0; at < 100_000; at++) buckets.take(`flood${at}`);
     assert.equal(buckets.take("first").waitSeconds, 0);
