@@ -6,7 +6,7 @@ import { delimiter, join } from "node:path";
 import { setTimeout as elapse } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
-const cli = fileURLToPath(new URL("../cli/main.ts", import.meta.url));
+const cli = fileURLToPath(new URL("../cli/postern.mjs", import.meta.url));
 /** The kernel's unit of processor time in `/proc/PID/stat`. */
 const ticksPerSecond = 100;
 

@@ -10,7 +10,6 @@
  * Contestants alternate round by round, so that what else the machine does hits both.
  */
 import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { temporaryFolder } from "#tests/support/temporary-folder.ts";
@@ -39,20 +38,25 @@ const figures: Figure[] = [];
 
 class LoadGenerator implements Disposable {
   readonly #process: ChildProcess = fork(fileURLToPath(new URL("load.ts", import.meta.url)));
+  #answered = Promise.withResolvers<unknown>();
 
+  constructor() {
+    this.#process.on("message", (result) => this.#answered.resolve(result));
+    this.#process.once("exit", () => this.#answered.reject(new Error("the load generator ended under load")));
+    // An end that nobody waits for is no failure.
+    this.#answered.promise.catch(() => {});
+  }
+
+  /** Carries out one job; one at a time. */
   async ask<Result>(job: LoadJob): Promise<Result> {
-    const ended = once(this.#process, "exit").then(() => {
-      throw new Error(`the load generator ended during "${job.kind}"`);
-    });
-    // Whoever loses the race must not end the process later.
-    ended.catch(() => {});
     this.#process.send(job);
-    const [result] = await Promise.race([once(this.#process, "message"), ended]);
+    const result = await this.#answered.promise;
+    this.#answered = Promise.withResolvers();
+    this.#answered.promise.catch(() => {});
     return result as Result;
   }
 
   [Symbol.dispose](): void {
-    this.#process.removeAllListeners("exit");
     this.#process.kill("SIGKILL");
   }
 }
@@ -139,12 +143,13 @@ async function throughput(kind: "store" | "round" | "get", isDurable: boolean): 
   record(seen, "generatorShare", `${label}, ${where}: generator's share of a core`, "", "none");
 }
 
-async function parkedPolls(): Promise<void> {
-  progress(`${polls} parked polls`);
+async function parkedPolls(isDurable: boolean): Promise<void> {
+  const where = isDurable ? "durable" : "in memory";
+  progress(`${polls} parked polls, ${where}`);
   const seen = await alternate(options.quick ? 1 : 3, async (contestant) => {
     using folder = temporaryFolder();
     using generator = new LoadGenerator();
-    await using relay = await start(contestant, folder.file("bench.db"));
+    await using relay = await start(contestant, isDurable ? folder.file("bench.db") : undefined);
     // A relay that has worked a little is the fair base: code is compiled, buffers are there.
     await generator.ask({ kind: "fill", port: relay.port, pool: 1000 });
     await generator.ask({ kind: "park", port: relay.port, polls: 500 });
@@ -156,9 +161,11 @@ async function parkedPolls(): Promise<void> {
     await generator.ask({ kind: "release" });
     return { ...woken, bytesPerPoll, pollsPerGib: 2 ** 30 / bytesPerPoll };
   });
-  const label = `wake-up with ${polls.toLocaleString("en")} parked polls, durable`;
+  const label = `wake-up with ${polls.toLocaleString("en")} parked polls, ${where}`;
   record(seen, "p50Ms", `${label}: p50`, "ms", "lower");
   record(seen, "p99Ms", `${label}: p99`, "ms", "lower");
+  // Where messages are kept makes no difference to those who wait.
+  if (isDurable) return;
   record(seen, "bytesPerPoll", "memory of a parked poll", "B", "lower");
   record(seen, "pollsPerGib", "parked polls for each GiB", "", "higher");
 }
@@ -175,7 +182,10 @@ for (const kind of ["store", "round"] as const) {
   await throughput(kind, false);
 }
 if (wanted.has("get")) await throughput("get", true);
-if (wanted.has("parked")) await parkedPolls();
+if (wanted.has("parked")) {
+  await parkedPolls(true);
+  await parkedPolls(false);
+}
 
 if (options.json) process.stdout.write(`${JSON.stringify({ machine: machine(), figures }, undefined, 2)}\n`);
 else {

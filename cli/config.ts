@@ -13,7 +13,9 @@ ${optionsHelp(optionGroups)}`;
 
 export const config: Command = {
   name: "config",
+  group: "Run a relay",
   summary: "print the options in effect and where each came from",
+  options: allOptions,
   async run(args) {
     if (args.includes("--help") || args.includes("-h")) {
       process.stdout.write(help());

@@ -1,14 +1,20 @@
-import { exit } from "node:process";
-import { commandByName, usage } from "./commands.ts";
+import { findCommand, isFamily, usage } from "./commands.ts";
+import { exitCodes } from "./exit-codes.ts";
 
-const [name, ...args] = process.argv.slice(2);
-if (name === undefined || name === "help" || name === "--help" || name === "-h") {
+const words = process.argv.slice(2);
+const [first, second] = words;
+const asksForHelp = (word: string | undefined) => word === "help" || word === "--help" || word === "-h";
+
+const found = findCommand(first === "help" && second !== undefined ? [...words.slice(1), "--help"] : words);
+if (found) process.exitCode = await found.command.run(found.args);
+else if (first === undefined || asksForHelp(first)) {
   process.stdout.write(usage());
-  exit(name === undefined ? 2 : 0);
+  process.exitCode = first === undefined ? exitCodes.usage : exitCodes.ok;
+} else if (isFamily(first) && (second === undefined || asksForHelp(second))) {
+  process.stdout.write(usage(first));
+  process.exitCode = second === undefined ? exitCodes.usage : exitCodes.ok;
+} else {
+  const called = isFamily(first) ? `${first} ${second}` : first;
+  process.stderr.write(`postern ${called}: no such command; see postern --help.\n`);
+  process.exitCode = exitCodes.usage;
 }
-const command = commandByName(name);
-if (!command) {
-  process.stderr.write(`postern ${name}: no such command; see postern --help.\n`);
-  exit(2);
-}
-process.exitCode = await command.run(args);

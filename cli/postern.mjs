@@ -1,5 +1,7 @@
 #!/usr/bin/env node
 // Plain JavaScript that any Node understands: the rest needs one that runs TypeScript.
+import module from "node:module";
+
 const major = Number(process.versions.node.split(".")[0]);
 if (major < 24) {
   process.stderr.write(
@@ -8,4 +10,6 @@ if (major < 24) {
   );
   process.exit(1);
 }
+// Types are stripped and code is compiled once for each version of a file, not at every start.
+module.enableCompileCache();
 await import("./main.ts");

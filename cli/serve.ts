@@ -1,5 +1,5 @@
 import { compose } from "#daemon/compose.ts";
-import { collectOptions, OptionError, optionGroups } from "#daemon/options.ts";
+import { allOptions, collectOptions, OptionError, optionGroups } from "#daemon/options.ts";
 import { optionsHelp } from "#daemon/options-help.ts";
 import { createLogger } from "#daemon/telemetry.ts";
 import type { Command } from "./command.ts";
@@ -20,7 +20,9 @@ ${optionsHelp(optionGroups)}`;
 
 export const serve: Command = {
   name: "serve",
+  group: "Run a relay",
   summary: "run the relay",
+  options: allOptions,
   async run(args) {
     if (args.includes("--help") || args.includes("-h")) {
       process.stdout.write(help());
@@ -33,6 +35,8 @@ export const serve: Command = {
       return failed(error);
     }
     const { config } = collected;
+    // The database holds ids, which are secrets: it is nobody else's to read.
+    process.umask(0o077);
     const log = createLogger(config, process.stderr.isTTY === true);
     try {
       const daemon = await compose(config, log, process.env);

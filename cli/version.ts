@@ -3,7 +3,9 @@ import type { Command } from "./command.ts";
 
 export const version: Command = {
   name: "version",
+  group: "Help yourself",
   summary: "print the version",
+  options: {},
   async run() {
     process.stdout.write(`postern ${buildInfo().version}\n`);
     return 0;

@@ -53,7 +53,17 @@ export const errorTable = {
     text: "Unsupported media type",
     advice: "Use the documented content type.",
   },
+  unprocessable: {
+    status: 422,
+    text: "Unprocessable content",
+    advice: "The request is well formed and cannot be served; see the documentation of this endpoint.",
+  },
   rate_limited: { status: 429, text: "Too many requests", advice: "Wait as long as Retry-After says." },
+  not_enabled: {
+    status: 501,
+    text: "Not enabled",
+    advice: "The operator of this relay has not switched this on.",
+  },
   quota_exceeded: {
     status: 429,
     text: "quota exceeded for recipient",

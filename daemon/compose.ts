@@ -5,6 +5,7 @@ import { ClientAddresses } from "#edge/http/client-address.ts";
 import { withCors } from "#edge/http/cors.ts";
 import { inheritedSocket, type ListenAt, type Listener, listen } from "#edge/http/listener.ts";
 import { withRateLimit } from "#edge/http/rate-limit.ts";
+import { liveRoutes } from "#modes/live/routes.ts";
 import { Rendezvous } from "#modes/rendezvous/rendezvous.ts";
 import { rendezvousRoutes } from "#modes/rendezvous/routes.ts";
 import { openMemoryRendezvousStore } from "#store/memory/rendezvous-store.ts";
@@ -13,6 +14,7 @@ import type { Handler, RelayRequest } from "#wire/http/request.ts";
 import { emptyReply, type Routes } from "#wire/http/router.ts";
 import { buildInfo } from "./build-info.ts";
 import { composeMailbox } from "./compose-mailbox.ts";
+import { openLive } from "./live.ts";
 import { openApiRoutes } from "./openapi.ts";
 import { opsHandler } from "./ops.ts";
 import { type Config, OptionError } from "./options.ts";
@@ -72,6 +74,8 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
     opened: starting,
   });
   routes.push(...mailbox.routes, rendezvousRoutes(rendezvous), openApiRoutes());
+  const live = await openLive(config, clock, log, metrics, report);
+  if (live) routes.push(liveRoutes(live.live));
   const policy = config.corsAllowAll ? ["mirror"] : config.cors;
   const handler = withCors(policy, withRateLimit(config, clock, everything));
   const tls = tlsFiles(config);
@@ -80,6 +84,7 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
     ...shared,
     at: inheritedSocket(env, process.pid) ?? listenAddress(config),
     handler,
+    ...(live ? { onUpgrade: (...upgrade) => void live.webSocket.upgrade(...upgrade) } : {}),
     ...(tls ? { tls } : {}),
   });
   starting.defer(() => main.close(0));
@@ -102,6 +107,7 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
       ready = false;
       rendezvous.drain();
       mailbox.drain();
+      void live?.live.drain();
       await main.close(config.shutdownTimeoutMs);
       await ops?.close(0);
       await running.disposeAsync();

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { parse as parseToml, TomlError } from "smol-toml";
+import { type Given, keysByName, OptionError, parseGiven, readFlags, suggestOption } from "#core/flags.ts";
 import {
   choice,
   count,
@@ -8,15 +9,18 @@ import {
   flagName,
   type OptionSet,
   type OptionSpec,
-  OptionValueError,
   text,
   type ValuesOf,
   variableName,
 } from "#core/options.ts";
 import { httpOptions } from "#edge/http/options.ts";
 import { ohttpOptions } from "#edge/ohttp/options.ts";
+import { liveAuthOptions } from "#modes/live/auth/options.ts";
+import { liveOptions } from "#modes/live/options.ts";
 import { mailboxOptions } from "#modes/mailbox/options.ts";
 import { rendezvousOptions } from "#modes/rendezvous/options.ts";
+
+export { OptionError };
 
 const daemonOptions = {
   config: text({
@@ -65,6 +69,8 @@ export const optionGroups = {
   "Rendezvous: /inbox and /link": rendezvousOptions,
   "Mailbox: /v2": mailboxOptions,
   "Oblivious HTTP": ohttpOptions,
+  "Live: who may use it; without any of these it is off": liveAuthOptions,
+  "Live: its bounds": liveOptions,
 } satisfies Record<string, OptionSet>;
 
 export const allOptions = {
@@ -73,6 +79,8 @@ export const allOptions = {
   ...rendezvousOptions,
   ...mailboxOptions,
   ...ohttpOptions,
+  ...liveAuthOptions,
+  ...liveOptions,
 };
 export type Config = ValuesOf<typeof allOptions>;
 export type OptionKey = keyof Config;
@@ -84,29 +92,18 @@ export interface Collected {
   readonly origins: Readonly<Record<OptionKey, Origin>>;
 }
 
-/** A bad option: one sentence that names the option, the value and what is allowed. Exit code 2. */
-export class OptionError extends Error {
-  override readonly name = "OptionError";
-}
-
 const entries = Object.entries(allOptions) as [OptionKey, OptionSpec<unknown>][];
 
-function byName(
-  names: (key: string, spec: OptionSpec<unknown>) => readonly string[],
-): Map<string, OptionKey> {
-  const map = new Map<string, OptionKey>();
-  for (const [key, spec] of entries) for (const name of names(key, spec)) map.set(name, key);
-  return map;
-}
+const flags = keysByName(allOptions, (key, spec) => [flagName(key), ...(spec.also?.flags ?? [])]);
+const variables = keysByName(allOptions, (key, spec) => [variableName(key), ...(spec.also?.env ?? [])]);
+const tomlKeys = keysByName(allOptions, (key, spec) => [flagName(key), ...(spec.also?.toml ?? [])]);
 
-const flags = byName((key, spec) => [flagName(key), ...(spec.also?.flags ?? [])]);
-const shorts = byName((_key, spec) => (spec.short ? [spec.short] : []));
-const variables = byName((key, spec) => [variableName(key), ...(spec.also?.env ?? [])]);
-const tomlKeys = byName((key, spec) => [flagName(key), ...(spec.also?.toml ?? [])]);
+/** Variables of the client verbs: whoever exports them may run a relay too. */
+const clientVariables = new Set(["POSTERN_RELAY"]);
 
 /** Collects defaults < file < environment < flags. Throws `OptionError`. */
 export function collectOptions(args: readonly string[], env: NodeJS.ProcessEnv): Collected {
-  const fromFlags = readFlags(args);
+  const fromFlags = readOptions(args);
   const fromEnv = readEnvironment(env);
   const file = fromFlags.get("config") ?? fromEnv.get("config");
   const fromFile = file === undefined ? new Map<OptionKey, Given>() : readFile(file.text);
@@ -120,87 +117,18 @@ export function collectOptions(args: readonly string[], env: NodeJS.ProcessEnv):
     ] as const;
     const found = layers.find(([, values]) => values.has(key));
     const given = found?.[1].get(key);
-    config[key] = given ? parseValue(spec, given) : spec.default;
+    config[key] = given ? parseGiven(spec, given) : spec.default;
     origins[key] = found?.[0] ?? "default";
   }
   return { config: config as Config, origins: origins as Record<OptionKey, Origin> };
 }
 
-interface Given {
-  /** As the person wrote it: `--port`, `POSTERN_PORT`, `port in relay.toml`. */
-  readonly name: string;
-  readonly text: string;
-}
-
-function parseValue(spec: OptionSpec<unknown>, { name, text }: Given): unknown {
-  try {
-    return spec.parse(text);
-  } catch (error) {
-    if (!(error instanceof OptionValueError)) throw error;
-    const shown = spec.secret ? "the value given" : JSON.stringify(text);
-    throw new OptionError(`${name}: ${shown} is not possible; ${error.message}.`);
-  }
-}
-
-function readFlags(args: readonly string[]): Map<OptionKey, Given> {
-  const values = new Map<OptionKey, Given>();
-  const set = (key: OptionKey, name: string, text: string) => {
-    const spec: OptionSpec<unknown> = allOptions[key];
-    const before = values.get(key)?.text;
-    if (spec.kind === "count") values.set(key, { name, text: String(Number(before ?? 0) + Number(text)) });
-    else if (spec.kind === "list" && before !== undefined)
-      values.set(key, { name, text: `${before},${text}` });
-    else values.set(key, { name, text });
-  };
-  const rest = [...args];
-  for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
-    const long = /^--(no-)?([a-z0-9-]+)(?:=(.*))?$/s.exec(arg);
-    if (long) {
-      const [, no, word = "", inline] = long;
-      const negated = no !== undefined && flags.has(word);
-      const key = flags.get(negated ? word : `${no ?? ""}${word}`);
-      if (!key) throw new OptionError(`--${no ?? ""}${word}: no such option.${suggestion(word)}`);
-      const { kind } = allOptions[key] as OptionSpec<unknown>;
-      const takesNone = kind === "flag" || kind === "count";
-      if (negated && kind !== "flag")
-        throw new OptionError(`--no-${word}: only an on-off option can be switched off.`);
-      set(
-        key,
-        `--${word}`,
-        inline ?? (negated ? "false" : takesNone ? (kind === "flag" ? "true" : "1") : valueAfter(arg, rest)),
-      );
-      continue;
-    }
-    if (!/^-[A-Za-z]/.test(arg))
-      throw new OptionError(`${arg}: not an option. Options begin with --; see --help.`);
-    // `-vvp 80`, `-p80`: letters without a value may stand together.
-    for (let at = 1; at < arg.length; at++) {
-      const key = shorts.get(arg[at]!);
-      if (!key) throw new OptionError(`-${arg[at]}: no such option. See --help.`);
-      const { kind } = allOptions[key] as OptionSpec<unknown>;
-      if (kind === "flag" || kind === "count") set(key, `-${arg[at]}`, kind === "flag" ? "true" : "1");
-      else {
-        set(key, `-${arg[at]}`, arg.slice(at + 1).replace(/^=/, "") || valueAfter(arg, rest));
-        break;
-      }
-    }
-  }
-  return values;
-}
-
-function valueAfter(arg: string, rest: string[]): string {
-  const value = rest.shift();
-  if (value === undefined) throw new OptionError(`${arg}: needs a value; see --help.`);
-  return value;
-}
-
-/** The option that was probably meant. */
-function suggestion(word: string): string {
-  const parts = word.split("-");
-  const near = [...flags.keys()]
-    .map((name) => ({ name, shared: name.split("-").filter((part) => parts.includes(part)).length }))
-    .sort((a, b) => b.shared - a.shared)[0];
-  return near && near.shared > 0 ? ` Did you mean --${near.name}?` : " See --help.";
+/** The daemon's command line has options alone. */
+function readOptions(args: readonly string[]): ReadonlyMap<OptionKey, Given> {
+  const { options, operands } = readFlags(args, allOptions);
+  if (operands[0] !== undefined)
+    throw new OptionError(`${operands[0]}: not an option. Options begin with --; see --help.`);
+  return options;
 }
 
 function readEnvironment(env: NodeJS.ProcessEnv): Map<OptionKey, Given> {
@@ -211,9 +139,9 @@ function readEnvironment(env: NodeJS.ProcessEnv): Map<OptionKey, Given> {
     if (key) {
       // Our own name wins over another relay's.
       if (!values.has(key) || name.startsWith("POSTERN_")) values.set(key, { name, text });
-    } else if (name.startsWith("POSTERN_")) {
+    } else if (name.startsWith("POSTERN_") && !clientVariables.has(name)) {
       throw new OptionError(
-        `${name}: no such variable.${suggestion(name.slice(8).toLowerCase().replaceAll("_", "-"))}`,
+        `${name}: no such variable.${suggestOption(name.slice(8).toLowerCase().replaceAll("_", "-"), flags)}`,
       );
     }
   }
@@ -234,7 +162,7 @@ function readFile(path: string): Map<OptionKey, Given> {
   const values = new Map<OptionKey, Given>();
   for (const [name, value] of flatten(table)) {
     const key = tomlKeys.get(name);
-    if (!key) throw new OptionError(`${name} in ${path}: no such option.${suggestion(name)}`);
+    if (!key) throw new OptionError(`${name} in ${path}: no such option.${suggestOption(name, flags)}`);
     values.set(key, {
       name: `${name} in ${path}`,
       text: Array.isArray(value) ? value.join(",") : String(value),

@@ -58,4 +58,17 @@ export class Metrics {
       },
     });
   }
+
+  /** A count since the start, kept elsewhere, that is read when somebody asks for the metrics. */
+  counter(name: string, help: string, read: () => number): void {
+    new Counter({
+      name,
+      help,
+      registers: [this.registry],
+      collect() {
+        this.reset();
+        this.inc(read());
+      },
+    });
+  }
 }

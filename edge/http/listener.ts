@@ -24,7 +24,7 @@ export interface ListenerSetup {
   readonly limits: ListenerLimits;
   readonly addresses: ClientAddresses;
   readonly handler: Handler;
-  /** Takes over a connection that asks to become something else; without it such a request is an ordinary one. */
+  /** Takes over a connection that asks to become a WebSocket; without it such a request is an ordinary one. */
   readonly onUpgrade?: (request: http.IncomingMessage, socket: Duplex, head: Buffer) => void;
   readonly tls?: TlsFiles;
   /** Hears what went wrong on our side, without anything of the request. */
@@ -112,7 +112,7 @@ async function turnOf(socket: Socket, response: NodeResponse): Promise<void> {
 }
 
 function createServer(
-  { limits, tls }: ListenerSetup,
+  { limits, tls, onUpgrade }: ListenerSetup,
   serve: (request: NodeRequest, response: NodeResponse) => void,
 ): Server {
   const options: http.ServerOptions = {
@@ -125,6 +125,9 @@ function createServer(
     connectionsCheckingInterval: Math.max(50, Math.min(1000, limits.headerTimeoutMs / 4)),
     // The original serves a request without Host.
     requireHostHeader: false,
+    // Any other wish to upgrade, such as curl's h2c, is passed over and the request served.
+    shouldUpgradeCallback: ({ headers }) =>
+      onUpgrade !== undefined && headers.upgrade?.toLowerCase() === "websocket",
   };
   if (!tls) return http.createServer(options, serve);
   return http2.createSecureServer(

@@ -36,10 +36,16 @@ export async function receive(
   if (request.method === "GET" && acceptsExplicitly(request, "text/event-stream")) {
     return messageEvents(request, id(), rendezvous);
   }
-  const waiting = waitingOf(request, rendezvous.config.inboxTimeoutMs);
+  const waiting = waitingOf(request, longestWaitMs(request, rendezvous));
   const entry = await rendezvous.receive(id(), waiting);
   if (!entry) throw new RelayError("timed_out");
   return new Reply(200, [...messageHeaders(entry), ...waiting.applied], entry.body ?? "");
+}
+
+/** Version 0.6 of the Pubky SDK gives up at the third 408, whatever the time between: it is let wait longer. */
+function longestWaitMs(request: RelayRequest, { config }: Rendezvous): number {
+  const sdk06 = request.headers.get("user-agent")?.startsWith("pubky.org@0.6.") ?? false;
+  return sdk06 ? Math.max(config.sdk06TimeoutMs, config.inboxTimeoutMs) : config.inboxTimeoutMs;
 }
 
 /**

@@ -8,6 +8,12 @@ export const rendezvousOptions = {
     atMost: "1h",
     doc: "Longest a request waits on `/inbox`. Keep it below the idle timeout of any proxy in front.",
   }),
+  sdk06TimeoutMs: duration({
+    default: "10m",
+    atLeast: "1ms",
+    atMost: "1h",
+    doc: "Longest a request of version 0.6 of the Pubky SDK waits on `/inbox`, where its User-Agent tells (in Node). That version takes three ends of a wait in a row for a failure, so a longer wait gives a person more time to approve.",
+  }),
   linkTimeoutMs: duration({
     default: "10m",
     atLeast: "1ms",

@@ -101,6 +101,20 @@ describe("Prefer: wait", () => {
   });
 });
 
+describe("version 0.6 of the Pubky SDK", () => {
+  test("waits longer on /inbox, because its third 408 ends a login", async () => {
+    const { ask, clock } = served({ inboxTimeoutMs: 25_000, sdk06TimeoutMs: 600_000 });
+    const sdk = ask("/inbox/a", { headers: { "user-agent": "pubky.org@0.6.0" } });
+    const other = ask("/inbox/a", { headers: { "user-agent": "pubky.org@0.7.1" } });
+    await clock.advance(25_000);
+    assert.equal((await other).status, 408);
+    await clock.advance(574_999);
+    assert.equal(clock.armed, 1);
+    await clock.advance(1);
+    assert.equal((await sdk).status, 408);
+  });
+});
+
 describe("ETag and If-Match", () => {
   test("an acknowledgement cannot delete a message that the reader has not seen", async () => {
     const { ask, post } = served();

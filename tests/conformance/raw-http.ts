@@ -3,10 +3,7 @@ import { connect, type Socket } from "node:net";
 
 /** One answer as it stood on the wire. */
 export interface Answer {
-  readonly version: string;
   readonly status: number;
-  /** Header lines in order, names as sent. */
-  readonly lines: readonly (readonly [name: string, value: string])[];
   readonly body: Buffer;
   /** The body as Latin-1 text: what was sent is ASCII where a case compares text. */
   readonly text: string;
@@ -96,13 +93,11 @@ export class Connection implements Disposable {
       const values = lines.filter(([is]) => is.toLowerCase() === name).map(([, value]) => value);
       return values.length === 0 ? undefined : values.join(", ");
     };
-    const [, version = "", status = ""] = /^HTTP\/(\d\.\d) (\d{3})/.exec(statusLine) ?? [];
+    const [, status = ""] = /^HTTP\/1\.[01] (\d{3})/.exec(statusLine) ?? [];
     const bodiless = method === "HEAD" || status.startsWith("1") || status === "204" || status === "304";
     const body = bodiless ? Buffer.alloc(0) : await this.#body(header("content-length"));
     return {
-      version,
       status: Number(status),
-      lines,
       body,
       text: body.toString("latin1"),
       elapsedMs: performance.now() - this.#sentAt,

@@ -50,7 +50,7 @@ export interface CaseOptions {
   readonly referenceFails?: boolean;
   /** Whether the case sits out a wait of the relay (default: every wait is long and none is sat out). */
   readonly waits?: "long" | "short";
-  /** Whether the relay keeps its messages in a file, so that a restarted one has them. */
+  /** Whether a launched relay keeps its messages in a file, so that a restarted one has them. */
   readonly durable?: boolean;
   /** Settings the case needs; it then gets a launched relay to itself. */
   readonly settings?: RelaySettings;
@@ -63,15 +63,20 @@ const shortWaits = { inboxTimeoutMs: 600, linkTimeoutMs: 800, cors: false } sati
 const satOutMaxMs = 30_000;
 
 const shared = new Map<string, Promise<Relay>>();
+const sharedFolder = temporaryFolder();
 after(async () => {
   for (const relay of shared.values()) await (await relay)[Symbol.asyncDispose]();
+  sharedFolder[Symbol.dispose]();
 });
 
+/** One relay for all cases that need no special settings. It keeps its messages in a file, as Postern does by default. */
 function sharedRelay(waits: "long" | "short"): Promise<Relay> {
   let relay = shared.get(waits);
   if (relay === undefined) {
     const running = runningRelay();
-    relay = running ? Promise.resolve(running) : launchRelay(waits === "long" ? longWaits : shortWaits);
+    const settings = waits === "long" ? longWaits : shortWaits;
+    const persistDb = sharedFolder.file(`${waits}.db`);
+    relay = running ? Promise.resolve(running) : launchRelay({ ...settings, persistDb });
     shared.set(waits, relay);
   }
   return relay;
@@ -119,9 +124,7 @@ function testOptions(options: CaseOptions) {
   };
 }
 
-const isWrongAnswer = (error: unknown): boolean =>
-  error instanceof assert.AssertionError ||
-  (error instanceof Error && error.cause instanceof assert.AssertionError);
+const isWrongAnswer = (error: unknown): boolean => error instanceof assert.AssertionError;
 
 /** The scene of one relay; disposing of it hangs up whatever the case left open. */
 export function sceneOn(t: TestContext, relay: Relay): AsyncDisposable & { readonly scene: Scene } {

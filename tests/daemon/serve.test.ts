@@ -93,6 +93,13 @@ describe("postern serve", () => {
     assert.ok(statSync(folder.file("state.db")).isFile());
   });
 
+  test("the database is readable for nobody else", async () => {
+    using folder = temporaryFolder();
+    await using relay = await startPostern(["--persist-db", folder.file("a.db")]);
+    await fetch(`${relay.url}/inbox/a`, { method: "POST", body: "x" });
+    for (const name of ["a.db", "a.db-wal"]) assert.equal(statSync(folder.file(name)).mode & 0o077, 0, name);
+  });
+
   test("help names every option and its default", async () => {
     const { code, stdout } = await runPostern(["serve", "--help"]);
     assert.equal(code, 0);

@@ -18,7 +18,7 @@ import {
   signAuthToken,
   startAuthFlow,
 } from "#clients/pubky/src/index.ts";
-import { type RelayProcess, startRelay } from "./relay-process.ts";
+import { type Postern, startPostern } from "#tests/support/postern.ts";
 
 // Our side of Pubky Auth with the published SDK on the other. The relay is ours; `INTEROP_RELAY=http://host:port`
 // puts another in its place, the original among them.
@@ -26,14 +26,14 @@ import { type RelayProcess, startRelay } from "./relay-process.ts";
 const CAPS = "/pub/demo.app/:rw,/pub/read.me:r";
 const PATIENCE = { timeout: 20_000 };
 
-let relay: RelayProcess | undefined;
+let relay: Postern | undefined;
 let relayUrl = process.env.INTEROP_RELAY ?? "";
 before(async () => {
   if (relayUrl !== "") return;
-  relay = await startRelay();
+  relay = await startPostern();
   relayUrl = relay.url;
 });
-after(() => relay?.stop());
+after(() => relay?.[Symbol.asyncDispose]());
 
 const sdkSigner = () => {
   const keypair = sdk.Keypair.random();
@@ -133,16 +133,17 @@ test("a flow resumed from its link alone finds the SDK's approval", PATIENCE, as
 });
 
 test("our flow survives a restart of the relay", { timeout: 40_000 }, async () => {
-  const before = await startRelay();
+  await using before = await startPostern();
   const flow = startAuthFlow({ capabilities: CAPS, relay: `${before.url}/inbox` });
   const { signer, z32 } = sdkSigner();
   const troubled = new Promise<void>((resolve) => {
     flow.subscribe(({ trouble }) => trouble && resolve());
   });
-  await before.stop();
+  before.process.kill("SIGTERM");
+  await before.exited;
   await troubled;
-  await using again = await startRelay({ port: before.port });
-  assert.equal(again.port, before.port);
+  await using again = await startPostern(["--port", new URL(before.url).port]);
+  assert.equal(again.url, before.url);
 
   await signer.approveAuthRequest(flow.authorizationUrl);
   assert.equal((await flow.result).publicKey.z32, z32);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { simClock, simEntropy } from "../../../tests/support/sim-clock.ts";
+import type { PosternError } from "./errors.ts";
 import { parseRetryAfter } from "./inbox-http.ts";
 import { type Patience, pauseMs, persist, RETRY_LIMITS, type Trouble } from "./retry.ts";
 
@@ -91,7 +92,9 @@ test("the deadline aborts the attempt under way", async () => {
 
 test("no attempt begins when the pause would outlast the deadline; the last status is told", async () => {
   const { clock, patience: of } = patience({ endsAt: 2_000 });
-  const result = persist(of, async () => ({ ...trouble, retryAfterMs: 5_000 })).catch((error) => error);
+  const result = persist(of, async () => ({ ...trouble, retryAfterMs: 5_000 })).catch(
+    (error: PosternError) => error,
+  ) as Promise<PosternError>;
   await clock.advance(0);
   const error = await result;
   assert.equal(error.code, "relay_unreachable");
@@ -101,7 +104,9 @@ test("no attempt begins when the pause would outlast the deadline; the last stat
 test("aborting ends a pause at once, with the reason as the cause", async () => {
   const stop = new AbortController();
   const { clock, patience: of } = patience({ signal: stop.signal });
-  const result = persist(of, async () => trouble).catch((error) => error);
+  const result = persist(of, async () => trouble).catch(
+    (error: PosternError) => error,
+  ) as Promise<PosternError>;
   await clock.advance(0);
   const why = new Error("enough");
   stop.abort(why);

@@ -23,7 +23,8 @@ export const PUBKY_ERRORS = {
   sealed_undecryptable: "The message does not open with this secret.",
 
   capabilities_invalid: "Invalid capability entries.",
-  capabilities_extra: "The approval grants more than was asked for.",
+  capabilities_missing: "The token does not grant what is demanded here.",
+  capabilities_extra: "More is granted than was asked for.",
 
   token_malformed: "Not a Pubky Auth token.",
   token_namespace: "The token does not begin with the Pubky Auth namespace.",
@@ -70,7 +71,7 @@ export type PubkyErrorCode = keyof typeof PUBKY_ERRORS;
 export interface PubkyErrorDetails {
   /** The query parameter or the claim at fault. */
   readonly parameter?: string;
-  /** Capability entries that are malformed or were not asked for. */
+  /** Capability entries that are malformed, missing, or were not asked for. */
   readonly capabilities?: readonly string[];
   /** How long ago the token was signed, in milliseconds; negative when it is from the future. */
   readonly ageMs?: number;

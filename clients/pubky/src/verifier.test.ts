@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { simClock } from "../../../tests/support/sim-clock.ts";
-import { rejectsCode } from "../tests/assert-code.ts";
+import { rejectsCode, throwsCode } from "../tests/assert-code.ts";
 import { filled } from "../tests/sdk-vectors.ts";
 import { signAuthToken } from "./auth-token.ts";
 import { parseCapabilities } from "./capabilities.ts";
@@ -58,6 +58,18 @@ test("the window can be set", async () => {
   await rejectsCode(verifier.verify(await tokenAt(start - 46_000)), "token_too_old");
   await rejectsCode(verifier.verify(await tokenAt(start + 46_000)), "token_from_future");
   await verifier.verify(await tokenAt(start - 44_000));
+});
+
+test("a token that was given to another application is refused where capabilities are demanded", async () => {
+  const demanding = (capabilities: string) => createVerifier({ clock: simClock(start), capabilities });
+  const token = await tokenAt(start);
+  await demanding("/pub/a/:rw").verify(token);
+  const missing = await rejectsCode(demanding("/pub/b/:rw").verify(token), "capabilities_missing");
+  assert.deepEqual(missing.details.capabilities, ["/pub/b/:rw"]);
+  const extra = await rejectsCode(demanding("/pub/a/:r").verify(token), "capabilities_extra");
+  assert.deepEqual(extra.details.capabilities, ["/pub/a/:w"]);
+  await rejectsCode(demanding("").verify(token), "capabilities_extra");
+  throwsCode(() => demanding("bogus"), "capabilities_invalid");
 });
 
 test("a token that is refused is not remembered", async () => {

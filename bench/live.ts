@@ -1,0 +1,255 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { connect, type Socket } from "node:net";
+import { systemClock, systemEntropy } from "#core/clock.ts";
+import { dialWebSocket } from "#edge/websocket/dial.ts";
+import { defaultLiveWebSocketOptions } from "#edge/websocket/live-websocket.ts";
+import type { Group } from "#modes/live/group.ts";
+import { defaultLiveLimits } from "#modes/live/limits.ts";
+import { Relay } from "#modes/live/relay.ts";
+import type { TrackSink, TrackSource } from "#modes/live/track.ts";
+import { concat, encodeType } from "#wire/live/encoder.ts";
+import { encodeFrameHeader } from "#wire/live/group.ts";
+import { encodeParameters } from "#wire/live/qmux.ts";
+import { encodeSubscribe } from "#wire/live/subscribe.ts";
+
+// Fan-out 1 to N over plain WebSocket (qmux-02, moq-lite-05), relay and load each in a process of its own:
+//   node bench/live.ts [--quick]
+// A delivery is one frame at one subscriber. Subscribers count bytes on raw sockets, so that the load costs little;
+// latency is read from a mark in the frames of the paced rows.
+
+interface Row {
+  subscribers: number;
+  frameBytes: number;
+  /** Frames a second; 0: as fast as the slowest subscriber takes them. */
+  framesPerSecond: number;
+  framesPerGroup: number;
+  seconds: number;
+}
+
+interface Usage {
+  cpuMicros: number;
+  rssBytes: number;
+}
+
+const quick = process.argv.includes("--quick");
+const seconds = quick ? 3 : 10;
+const rows: Row[] = [
+  ...[10, 100].map((subscribers) => ({ subscribers, frameBytes: 1024, framesPerSecond: 0 })),
+  ...[10, 100, 1000].map((subscribers) => ({ subscribers, frameBytes: 1024, framesPerSecond: 60 })),
+  { subscribers: 100, frameBytes: 1024, framesPerSecond: 500 },
+  ...[10, 100, 400].map((subscribers) => ({ subscribers, frameBytes: 4096, framesPerSecond: 60 })),
+].map((row) => ({ ...row, framesPerGroup: 60, seconds }));
+
+const mark = randomBytes(8);
+const unlimited = 2 ** 40;
+
+/** Numbers the frames of one track, group by group, into whatever sink the relay under test asked with. */
+class Publisher implements TrackSource {
+  readonly frameClass = "B";
+  readonly cluster = false;
+  readonly #row: Row;
+  readonly #frame: Uint8Array;
+  readonly #clock: DataView;
+  #sink: TrackSink | undefined;
+  #group: Group | undefined;
+  frames = 0;
+
+  constructor(row: Row) {
+    this.#row = row;
+    const header = encodeFrameHeader(row.frameBytes, 0);
+    this.#frame = concat(header, new Uint8Array(row.frameBytes));
+    this.#frame.set(mark, header.length);
+    this.#clock = new DataView(this.#frame.buffer, this.#frame.byteOffset + header.length + mark.length, 8);
+  }
+
+  subscribe(_broadcast: string, _track: string, _options: unknown, sink: TrackSink) {
+    this.#sink = sink;
+    sink.onInfo({ priority: 0, ordered: false, latencyMaxMs: 5_000, timescale: 1_000 });
+    return { update() {}, close() {} };
+  }
+
+  write(): void {
+    const sink = this.#sink;
+    if (sink === undefined) return;
+    if (this.frames % this.#row.framesPerGroup === 0) {
+      if (this.#group) sink.endGroup(this.#group, "complete");
+      this.#group = sink.openGroup(this.frames / this.#row.framesPerGroup);
+    }
+    this.#clock.setFloat64(0, performance.now());
+    sink.append(this.#group!, this.#frame.slice());
+    this.frames++;
+  }
+}
+
+/** Counts what it gets. */
+class Subscriber {
+  readonly #socket: Socket;
+  bytes = 0;
+
+  constructor(socket: Socket, latencies: number[] | undefined) {
+    this.#socket = socket;
+    socket.on("data", (chunk: Buffer) => {
+      this.bytes += chunk.length;
+      if (latencies === undefined) return;
+      const now = performance.now();
+      for (let at = chunk.indexOf(mark); at >= 0; at = chunk.indexOf(mark, at + mark.length)) {
+        if (at + mark.length + 8 <= chunk.length) latencies.push(now - chunk.readDoubleBE(at + mark.length));
+      }
+    });
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+}
+
+function subscribeTo(port: number, latencies: number[] | undefined): Promise<Subscriber> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ port, host: "127.0.0.1", noDelay: true, allowHalfOpen: false });
+    socket.on("error", reject);
+    socket.write(
+      "GET / HTTP/1.1\r\nhost: relay\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n" +
+        `sec-websocket-key: ${randomBytes(16).toString("base64")}\r\nsec-websocket-protocol: qmux-02.moq-lite-05\r\n\r\n`,
+    );
+    socket.once("data", () => {
+      const parameters = encodeParameters(
+        {
+          idleTimeoutMs: 60_000,
+          maxData: unlimited,
+          maxStreamDataBidiLocal: unlimited,
+          maxStreamDataBidiRemote: unlimited,
+          maxStreamDataUni: unlimited,
+          maxStreamsBidi: unlimited,
+          maxStreamsUni: unlimited,
+          recordMaxBytes: 16_382,
+        },
+        true,
+      );
+      const options = {
+        priority: 0,
+        ordered: false,
+        latencyMaxMs: 0,
+        startGroup: undefined,
+        endGroup: undefined,
+      };
+      const subscribe = concat(
+        encodeType(2),
+        encodeSubscribe({ id: 0, broadcast: "bench", track: "video", ...options }, 5),
+      );
+      const stream = concat(new Uint8Array([0x0a, 0x00, subscribe.length]), subscribe);
+      socket.write(masked(parameters));
+      socket.write(masked(stream));
+      resolve(new Subscriber(socket, latencies));
+    });
+  });
+}
+
+/** A short binary WebSocket message from a client, masked with zeros. */
+const masked = (payload: Uint8Array): Uint8Array =>
+  concat(new Uint8Array([0x82, 0x80 | payload.length, 0, 0, 0, 0]), payload);
+
+const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+async function run(row: Row): Promise<string> {
+  const child = fork(new URL("./live-relay.ts", import.meta.url), {
+    stdio: ["ignore", "inherit", "inherit", "ipc"],
+  });
+  const port = (await message(child)) as number;
+  const clock = systemClock();
+  const local = new Relay(clock, systemEntropy, defaultLiveLimits);
+  const publisher = new Publisher(row);
+  local.origin.announce("bench", publisher, []);
+  const dial = { ...defaultLiveWebSocketOptions, connectTimeoutMs: 5_000 };
+  const grant = { root: "", put: [], get: [""], cluster: false, expiresAt: undefined };
+  await dialWebSocket(
+    new URL(`http://127.0.0.1:${port}/`),
+    dial,
+    clock,
+    (mux) => void local.accept(mux, grant),
+  );
+
+  const idle = await usage(child);
+  const latencies: number[] | undefined = row.framesPerSecond > 0 ? [] : undefined;
+  const subscribers: Subscriber[] = [];
+  while (subscribers.length < row.subscribers) subscribers.push(await subscribeTo(port, latencies));
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  for (let warm = 0; warm < 10; warm++) {
+    publisher.write();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  if (latencies) latencies.length = 0;
+
+  const before = await usage(child);
+  const bytesBefore = sum(subscribers);
+  const framesBefore = publisher.frames;
+  const begin = performance.now();
+  const end = begin + row.seconds * 1000;
+  if (row.framesPerSecond === 0) await flood(row, publisher, subscribers, end);
+  else await pace(row, publisher, begin, end);
+  const elapsed = (performance.now() - begin) / 1000;
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const after = await usage(child);
+  const wireBytes = sum(subscribers) - bytesBefore;
+  const wanted = (publisher.frames - framesBefore) * row.subscribers;
+  // Headers of stream, record and WebSocket are some 20 bytes a frame.
+  const deliveries = latencies?.length ?? Math.round(wireBytes / (row.frameBytes + 20));
+  const cpu = (after.cpuMicros - before.cpuMicros) / deliveries;
+  latencies?.sort((a, b) => a - b);
+  const quantile = (q: number) =>
+    latencies?.length ? latencies[Math.floor((latencies.length - 1) * q)]!.toFixed(1) : "-";
+  for (const subscriber of subscribers) subscriber.close();
+  local.close(0, "done");
+  child.kill();
+  return [
+    `1→${row.subscribers}`,
+    `${row.frameBytes} B`,
+    row.framesPerSecond || "unpaced",
+    Math.round(deliveries / elapsed).toLocaleString("en"),
+    `${((deliveries / wanted) * 100).toFixed(1)} %`,
+    `${(wireBytes / elapsed / 1e6).toFixed(0)} MB/s`,
+    cpu.toFixed(2),
+    `${quantile(0.5)} / ${quantile(0.99)}`,
+    `${(after.rssBytes / 2 ** 20).toFixed(0)} MB`,
+    `${((after.rssBytes - idle.rssBytes) / 1024 / row.subscribers).toFixed(0)} KB`,
+  ].join(" | ");
+}
+
+/** Keeps every subscriber busy, none more than a few hundred frames behind the publisher. */
+async function flood(row: Row, publisher: Publisher, subscribers: Subscriber[], end: number): Promise<void> {
+  const base = subscribers.map((subscriber) => subscriber.bytes);
+  const from = publisher.frames;
+  while (performance.now() < end) {
+    const slowest = Math.min(...subscribers.map((subscriber, at) => subscriber.bytes - base[at]!));
+    const ahead = publisher.frames - from - slowest / (row.frameBytes + 20);
+    for (let frames = ahead; frames < 512; frames++) publisher.write();
+    await tick();
+  }
+}
+
+async function pace(row: Row, publisher: Publisher, begin: number, end: number): Promise<void> {
+  for (let frames = 0; performance.now() < end; frames++) {
+    publisher.write();
+    const next = begin + ((frames + 1) * 1000) / row.framesPerSecond;
+    await new Promise((resolve) => setTimeout(resolve, Math.max(0, next - performance.now())));
+  }
+}
+
+const sum = (subscribers: Subscriber[]): number =>
+  subscribers.reduce((bytes, subscriber) => bytes + subscriber.bytes, 0);
+
+const message = (child: ChildProcess): Promise<unknown> =>
+  new Promise((resolve) => child.once("message", resolve));
+
+async function usage(child: ChildProcess): Promise<Usage> {
+  const answer = message(child);
+  child.send("usage");
+  return (await answer) as Usage;
+}
+
+console.log(
+  "fan-out | frame | fps | deliveries/s | of wanted | wire | relay CPU µs/delivery | p50 / p99 ms | RSS | RSS/conn",
+);
+console.log("---|---|---|---|---|---|---|---|---|---");
+for (const row of rows) console.log(await run(row));
+process.exit(0);

@@ -1,0 +1,94 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type Clock, systemEntropy } from "#core/clock.ts";
+import { LiveWebSocket, type LiveWebSocketOptions } from "#edge/websocket/live-websocket.ts";
+import type { AccessPolicy } from "#modes/live/auth/authorize.ts";
+import { KeyError, parseKeyFile, verifyingKey } from "#modes/live/auth/key.ts";
+import { firstOf, type KeySource, keyFolder, oneKey } from "#modes/live/auth/key-source.ts";
+import { publicAccess, publicAccessWarning } from "#modes/live/auth/public-access.ts";
+import { certificateHash } from "#modes/live/certificate.ts";
+import type { Grant } from "#modes/live/grant.ts";
+import { Live } from "#modes/live/live.ts";
+import { type Config, OptionError } from "./options.ts";
+import type { Logger, Metrics } from "./telemetry.ts";
+
+export interface LiveParts {
+  readonly live: Live;
+  readonly webSocket: LiveWebSocket<Grant>;
+}
+
+/** Live with its edge. Undefined where nobody could use it: neither a key nor anything public is set. */
+export async function openLive(
+  config: Config,
+  clock: Clock,
+  log: Logger,
+  metrics: Metrics,
+  report: (error: unknown) => void,
+): Promise<LiveParts | undefined> {
+  const policy: AccessPolicy = { keys: await keysOf(config), public: publicAccess(config) };
+  if (policy.keys === undefined && policy.public === undefined) return undefined;
+  const warning = publicAccessWarning(policy.public);
+  if (warning) log.warn(warning);
+  const certificateHashes = async () => {
+    if (config.tlsCert === undefined) return [];
+    const hash = await certificateHash(await readFile(config.tlsCert, "utf8"));
+    return hash === undefined ? [] : [hash];
+  };
+  const live = new Live({ clock, entropy: systemEntropy, options: config, policy, certificateHashes });
+  const webSocket = new LiveWebSocket(live, webSocketOptionsOf(config), clock, report);
+  measure(live, metrics);
+  return { live, webSocket };
+}
+
+async function keysOf({ authKey, authKeyDir }: Config): Promise<KeySource | undefined> {
+  const sources: KeySource[] = [];
+  if (authKeyDir !== undefined) sources.push(keyFolder((name) => textOf(join(authKeyDir, name))));
+  if (authKey !== undefined) {
+    const text = await textOf(authKey);
+    if (text === undefined) throw new OptionError("--auth-key: the file cannot be read.");
+    try {
+      sources.push(oneKey(await verifyingKey(parseKeyFile(text))));
+    } catch (error) {
+      if (error instanceof KeyError) throw new OptionError(`--auth-key: ${error.message}.`);
+      throw error;
+    }
+  }
+  return sources.length === 0 ? undefined : firstOf(...sources);
+}
+
+const textOf = (path: string): Promise<string | undefined> => readFile(path, "utf8").catch(() => undefined);
+
+const webSocketOptionsOf = (config: Config): LiveWebSocketOptions => ({
+  connectionWindowBytes: config.liveWindowBytes,
+  streamWindowBytes: config.liveWindowBytes / 8,
+  streamsMax: config.liveStreamsMax,
+  recordMaxBytes: config.liveRecordMaxBytes,
+  idleTimeoutMs: config.liveSilenceMaxMs,
+  messageMaxBytes: config.liveMessageMaxBytes,
+  pingIntervalMs: config.livePingIntervalMs,
+  silenceMaxMs: config.liveSilenceMaxMs,
+});
+
+function measure({ relay }: Live, metrics: Metrics): void {
+  const { metrics: counts } = relay;
+  metrics.gauge("postern_live_sessions", "Live sessions.", () => relay.sessionCount);
+  metrics.gauge("postern_live_broadcasts", "Live broadcasts announced.", () => relay.origin.broadcastCount);
+  metrics.gauge("postern_live_cache_bytes", "Bytes of groups kept.", () => relay.cache.bytes);
+  for (const [name, help, read] of [
+    ["sessions", "Live sessions begun.", () => counts.sessionsOpened],
+    ["subscriptions", "Subscriptions of live sessions.", () => counts.subscriptionsOpened],
+    [
+      "upstream_subscriptions",
+      "Subscriptions of the relay with publishers.",
+      () => counts.upstreamSubscriptions,
+    ],
+    ["received_bytes", "Bytes of groups that came from publishers.", () => counts.bytesIn],
+    ["sent_bytes", "Bytes of groups that went to subscribers.", () => counts.bytesOut],
+    ["received_groups", "Groups that came from publishers.", () => counts.groupsIn],
+    ["sent_groups", "Groups handed to subscribers.", () => counts.groupsOut],
+    ["skipped_groups", "Groups that a slow subscriber did not get.", () => counts.groupsSkipped],
+    ["fetches", "Groups fetched one by one.", () => counts.fetches],
+  ] as const) {
+    metrics.counter(`postern_live_${name}_total`, help, read);
+  }
+}

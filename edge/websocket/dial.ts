@@ -1,0 +1,119 @@
+import WebSocket from "ws";
+import type { Clock } from "#core/clock.ts";
+import { type MessageSink, Mux, type MuxLimits } from "#wire/live/mux.ts";
+import { legacySubprotocol, subprotocols } from "#wire/live/version.ts";
+
+export interface DialOptions extends MuxLimits {
+  messageMaxBytes: number;
+  /** How long the other side may take to answer. */
+  connectTimeoutMs: number;
+  pingIntervalMs: number;
+}
+
+/** Bytes handed to the WebSocket before we wait for the system to take them. */
+const socketBacklogBytes = 262_144;
+
+/** Messages over a WebSocket that we opened; `ws` masks and sends them. */
+class ClientSink implements MessageSink {
+  readonly headroom = 0;
+  readonly #socket: WebSocket;
+  readonly #onRoom: () => void;
+  #ends: number[] = [];
+  #waiting = false;
+
+  constructor(socket: WebSocket, onRoom: () => void) {
+    this.#socket = socket;
+    this.#onRoom = onRoom;
+  }
+
+  room(): number {
+    const room = socketBacklogBytes - this.#socket.bufferedAmount;
+    this.#waiting ||= room <= 0;
+    return room;
+  }
+
+  take(bytes: number): Uint8Array {
+    return new Uint8Array(bytes);
+  }
+
+  seal(_buffer: Uint8Array, _start: number, end: number): number {
+    this.#ends.push(end);
+    return end;
+  }
+
+  send(buffer: Uint8Array): void {
+    if (this.#socket.readyState !== WebSocket.OPEN) return;
+    let start = 0;
+    for (const end of this.#ends) {
+      this.#socket.send(buffer.subarray(start, end), { binary: true }, () => this.#sent());
+      start = end;
+    }
+    this.#ends = [];
+  }
+
+  end(): void {
+    this.#socket.close(1000);
+  }
+
+  defer(run: () => void): void {
+    setImmediate(run);
+  }
+
+  #sent(): void {
+    if (!this.#waiting || this.#socket.bufferedAmount >= socketBacklogBytes / 2) return;
+    this.#waiting = false;
+    this.#onRoom();
+  }
+}
+
+/**
+ * Opens a WebSocket session of live with another relay, in the newest version both speak. Rejects if there is none.
+ *
+ * `open` is given the transport in the turn the connection opens, before anything arrives, and sets its handler.
+ */
+export function dialWebSocket(
+  url: URL,
+  options: DialOptions,
+  clock: Clock,
+  open: (transport: Mux) => void,
+): Promise<void> {
+  const target = new URL(url);
+  target.protocol = target.protocol.replace(/^http/, "ws");
+  return new Promise((resolve, reject) => {
+    const socket = new WebSocket(
+      target,
+      subprotocols.map(({ name }) => name),
+      {
+        maxPayload: options.messageMaxBytes,
+        perMessageDeflate: false,
+        handshakeTimeout: options.connectTimeoutMs,
+        skipUTF8Validation: true,
+      },
+    );
+    let mux: Mux | undefined;
+    socket.on("error", (error) => {
+      reject(error);
+      mux?.lost("the WebSocket failed");
+    });
+    socket.on("close", () => mux?.lost("the connection went away"));
+    socket.on("message", (data: Buffer, isBinary: boolean) => {
+      if (isBinary) mux?.receive(data);
+      else mux?.refuse("text messages are not part of the protocol");
+    });
+    socket.on("open", () => {
+      const agreed = subprotocols.find(({ name }) => name === socket.protocol) ?? legacySubprotocol;
+      const sink = new ClientSink(socket, () => mux?.drained());
+      const opened = new Mux(agreed.framing, agreed.version, "client", options, sink, clock);
+      mux = opened;
+      let cancelPing = () => {};
+      const ping = () => {
+        opened.ping();
+        cancelPing = clock.after(options.pingIntervalMs, ping);
+      };
+      socket.on("close", () => cancelPing());
+      ping();
+      open(opened);
+      resolve();
+    });
+  });
+}

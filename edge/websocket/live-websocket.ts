@@ -1,0 +1,164 @@
+import { type IncomingMessage, type Server, STATUS_CODES } from "node:http";
+import type { Duplex } from "node:stream";
+import { type WebSocket, WebSocketServer } from "ws";
+import type { Cancel, Clock } from "#core/clock.ts";
+import { RelayError } from "#core/errors.ts";
+import type { LiveAcceptor } from "#wire/live/acceptor.ts";
+import { Mux, type MuxLimits } from "#wire/live/mux.ts";
+import { chooseSubprotocol, legacySubprotocol, type Subprotocol } from "#wire/live/version.ts";
+import { ServerSink } from "./server-sink.ts";
+import { SlabPool } from "./slab-pool.ts";
+
+export interface LiveWebSocketOptions extends MuxLimits {
+  /** Largest message of a framing that has no limit of its own; bytes. */
+  messageMaxBytes: number;
+  /** How often a connection is pinged. */
+  pingIntervalMs: number;
+  /** A connection that has been silent for so long is dropped. */
+  silenceMaxMs: number;
+}
+
+export const defaultLiveWebSocketOptions: LiveWebSocketOptions = {
+  connectionWindowBytes: 16 * 1024 * 1024,
+  streamWindowBytes: 2 * 1024 * 1024,
+  streamsMax: 10_000,
+  recordMaxBytes: 65_536,
+  idleTimeoutMs: 30_000,
+  messageMaxBytes: 16 * 1024 * 1024,
+  pingIntervalMs: 5_000,
+  silenceMaxMs: 30_000,
+};
+
+interface Connection {
+  socket: WebSocket;
+  mux: Mux;
+  heardAt: number;
+}
+
+/** Accepts WebSocket sessions of live on the `upgrade` event of an HTTP server. */
+export class LiveWebSocket<Admission> {
+  readonly #acceptor: LiveAcceptor<Admission>;
+  readonly #options: LiveWebSocketOptions;
+  readonly #clock: Clock;
+  readonly #pool = new SlabPool();
+  readonly #server: WebSocketServer;
+  readonly #connections = new Set<Connection>();
+  readonly #report: (error: unknown) => void;
+  #cancelPing: Cancel | undefined;
+
+  /** `report` hears what went wrong on our side, without anything of the request. */
+  constructor(
+    acceptor: LiveAcceptor<Admission>,
+    options: LiveWebSocketOptions,
+    clock: Clock,
+    report: (error: unknown) => void,
+  ) {
+    this.#report = report;
+    this.#acceptor = acceptor;
+    this.#options = options;
+    this.#clock = clock;
+    this.#server = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate: false,
+      maxPayload: options.messageMaxBytes,
+      skipUTF8Validation: true,
+      handleProtocols: (offered) => chooseSubprotocol(offered)?.name ?? false,
+    });
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  /** Takes every upgrade of `server`. Answers what detaches it again. */
+  attach(server: Server): () => void {
+    const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) =>
+      void this.upgrade(request, socket, head);
+    server.on("upgrade", onUpgrade);
+    return () => server.off("upgrade", onUpgrade);
+  }
+
+  /** Answers one upgrade: with a session, or with why not. */
+  async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const onError = () => socket.destroy();
+    socket.on("error", onError);
+    const subprotocol = offeredSubprotocol(request);
+    if (subprotocol === undefined) return refuse(socket, 400, "None of the offered subprotocols is known.");
+    const url = new URL(request.url ?? "/", "http://relay.invalid");
+    let admission: Admission;
+    try {
+      admission = await this.#acceptor.admit({
+        path: url.pathname,
+        query: url.searchParams,
+        authorization: request.headers.authorization,
+      });
+    } catch (error) {
+      if (!(error instanceof RelayError)) this.#report(error);
+      const refusal = error instanceof RelayError ? error : new RelayError("internal");
+      return refuse(socket, refusal.status, refusal.message);
+    }
+    if (socket.destroyed) return;
+    this.#server.handleUpgrade(request, socket, head, (webSocket) => {
+      socket.off("error", onError);
+      this.#open(webSocket, socket, subprotocol, admission);
+    });
+  }
+
+  #open(webSocket: WebSocket, socket: Duplex, subprotocol: Subprotocol, admission: Admission): void {
+    const sink = new ServerSink(socket, this.#pool, () => webSocket.close(1000));
+    const mux = new Mux(subprotocol.framing, subprotocol.version, "server", this.#options, sink, this.#clock);
+    const connection: Connection = { socket: webSocket, mux, heardAt: this.#clock.now() };
+    webSocket.on("message", (data: Buffer, isBinary: boolean) => {
+      if (isBinary) mux.receive(data);
+      else mux.refuse("text messages are not part of the protocol");
+    });
+    webSocket.on("pong", () => {
+      connection.heardAt = this.#clock.now();
+    });
+    webSocket.on("error", () => mux.lost("the WebSocket failed"));
+    webSocket.on("close", () => {
+      this.#connections.delete(connection);
+      mux.lost("the connection went away");
+    });
+    socket.on("drain", () => mux.drained());
+    this.#connections.add(connection);
+    this.#acceptor.accept(mux, admission);
+    this.#armPing();
+  }
+
+  #armPing(): void {
+    if (this.#cancelPing !== undefined) return;
+    this.#cancelPing = this.#clock.after(this.#options.pingIntervalMs, () => {
+      this.#cancelPing = undefined;
+      this.#pingAll();
+      if (this.#connections.size > 0) this.#armPing();
+    });
+  }
+
+  #pingAll(): void {
+    const now = this.#clock.now();
+    for (const connection of this.#connections) {
+      const heardAt = Math.max(connection.heardAt, connection.mux.receivedAt);
+      if (now - heardAt > this.#options.silenceMaxMs) connection.socket.terminate();
+      else {
+        connection.socket.ping();
+        connection.mux.ping();
+      }
+    }
+  }
+}
+
+/** What both sides speak; `undefined` if the client offers something, but nothing we know. */
+function offeredSubprotocol(request: IncomingMessage): Subprotocol | undefined {
+  const header = request.headers["sec-websocket-protocol"];
+  if (header === undefined) return legacySubprotocol;
+  return chooseSubprotocol(header.split(",").map((name) => name.trim()));
+}
+
+function refuse(socket: Duplex, status: number, message: string): void {
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: text/plain\r\nconnection: close\r\n` +
+      `access-control-allow-origin: *\r\ncontent-length: ${Buffer.byteLength(message)}\r\n\r\n${message}`,
+  );
+}

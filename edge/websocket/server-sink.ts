@@ -1,0 +1,60 @@
+import type { Duplex } from "node:stream";
+import type { MessageSink } from "#wire/live/mux.ts";
+import type { SlabPool } from "./slab-pool.ts";
+
+/** Bytes handed to the socket before we wait for the system to take them. */
+const socketBacklogBytes = 65_536;
+
+/**
+ * Writes messages as WebSocket frames straight to the socket, many in one write.
+ *
+ * `ws` keeps the handshake, reading, pings and the close. Both write whole frames at a time, so they never mix.
+ */
+export class ServerSink implements MessageSink {
+  /** Two bytes, and two more for a length of 126 and up (RFC 6455, 5.2); server frames are not masked. */
+  readonly headroom = 4;
+  readonly #socket: Duplex;
+  readonly #pool: SlabPool;
+  readonly #close: () => void;
+
+  constructor(socket: Duplex, pool: SlabPool, close: () => void) {
+    this.#socket = socket;
+    this.#pool = pool;
+    this.#close = close;
+  }
+
+  room(): number {
+    return this.#socket.writable ? socketBacklogBytes - this.#socket.writableLength : 0;
+  }
+
+  take(bytes: number): Uint8Array {
+    return this.#pool.take(bytes);
+  }
+
+  seal(buffer: Uint8Array, start: number, end: number): number {
+    const length = end - start;
+    let at = start - this.headroom;
+    buffer[at++] = 0x82;
+    if (length < 126) {
+      buffer[at++] = length;
+      buffer.copyWithin(at, start, end);
+      return at + length;
+    }
+    buffer[at++] = 126;
+    buffer[at++] = length >>> 8;
+    buffer[at] = length & 0xff;
+    return end;
+  }
+
+  send(buffer: Uint8Array, bytes: number): void {
+    this.#socket.write(buffer.subarray(0, bytes), this.#pool.commit(bytes));
+  }
+
+  end(): void {
+    this.#close();
+  }
+
+  defer(run: () => void): void {
+    setImmediate(run);
+  }
+}

@@ -1,0 +1,124 @@
+import { LiveProtocolError } from "#wire/live/error-code.ts";
+import { FrameConverter } from "#wire/live/frames.ts";
+import type { FrameClass } from "#wire/live/version.ts";
+
+/** One who reads a body as it grows. Called whenever there is more: bytes, the end, or a reset. */
+export interface BodyReader {
+  onMore(added: number): void;
+}
+
+/**
+ * The bytes of a group in one frame class: a list of buffers that all subscribers share and none changes.
+ *
+ * `state` is `open` until the publisher ended the group; a number is the code it was reset with.
+ */
+export class GroupBody {
+  readonly chunks: Uint8Array[] = [];
+  bytes = 0;
+  state: "open" | "complete" | number = "open";
+  readonly #readers: BodyReader[] = [];
+
+  append(chunk: Uint8Array): void {
+    this.chunks.push(chunk);
+    this.bytes += chunk.length;
+    for (const reader of this.#readers) reader.onMore(chunk.length);
+  }
+
+  end(state: "complete" | number): void {
+    if (this.state !== "open") return;
+    this.state = state;
+    for (const reader of [...this.#readers]) reader.onMore(0);
+  }
+
+  add(reader: BodyReader): void {
+    this.#readers.push(reader);
+  }
+
+  remove(reader: BodyReader): void {
+    const at = this.#readers.indexOf(reader);
+    if (at < 0) return;
+    this.#readers[at] = this.#readers[this.#readers.length - 1]!;
+    this.#readers.pop();
+  }
+}
+
+/** A chunk that is a small part of its slab is copied, so that a few bytes do not keep 64 KiB alive. */
+const slabShare = 4;
+
+/** A numbered series of frames, as its publisher sends it, and converted for whoever speaks the other class. */
+export class Group {
+  readonly sequence: number;
+  /** When its first bytes came, in ms. */
+  readonly openedAt: number;
+  readonly #own: FrameClass;
+  readonly #frameMaxBytes: number;
+  readonly #body = new GroupBody();
+  /** When each chunk came: the timestamps of frames that have none. */
+  readonly #arrivedAt: number[] = [];
+  #converted: { body: GroupBody; converter: FrameConverter } | undefined;
+
+  constructor(sequence: number, frameClass: FrameClass, openedAt: number, frameMaxBytes: number) {
+    this.sequence = sequence;
+    this.openedAt = openedAt;
+    this.#own = frameClass;
+    this.#frameMaxBytes = frameMaxBytes;
+  }
+
+  /** When a newer group took its place as the latest. */
+  supersededAt: number | undefined;
+
+  /** Bytes kept alive; a conversion shares them. */
+  get bytes(): number {
+    return this.#body.bytes;
+  }
+
+  get state(): GroupBody["state"] {
+    return this.#body.state;
+  }
+
+  append(chunk: Uint8Array, now: number): void {
+    if (this.#body.state !== "open" || chunk.length === 0) return;
+    const kept = chunk.length * slabShare < chunk.buffer.byteLength ? chunk.slice() : chunk;
+    const arrivedAt = Math.max(now, this.#arrivedAt[this.#arrivedAt.length - 1] ?? 0);
+    if (this.#own === "A") this.#arrivedAt.push(arrivedAt);
+    this.#body.append(kept);
+    if (this.#converted !== undefined) push(this.#converted, kept, arrivedAt);
+  }
+
+  end(state: "complete" | number): void {
+    this.#body.end(state);
+    this.#converted?.body.end(state);
+  }
+
+  /** The group in `frameClass`; converted on first use, once for everybody. */
+  body(frameClass: FrameClass): GroupBody {
+    if (frameClass === this.#own) return this.#body;
+    this.#converted ??= this.#convert();
+    return this.#converted.body;
+  }
+
+  #convert(): { body: GroupBody; converter: FrameConverter } {
+    const body = new GroupBody();
+    const converter = new FrameConverter(this.#own, this.#frameMaxBytes, (chunk) => body.append(chunk));
+    this.#body.chunks.forEach((chunk, at) => {
+      push({ body, converter }, chunk, this.#arrivedAt[at] ?? this.openedAt);
+    });
+    if (this.#body.state !== "open") body.end(this.#body.state);
+    return { body, converter };
+  }
+}
+
+/** Frames that make no sense end the group for those who need them converted; the others get them as they are. */
+function push(
+  to: { body: GroupBody; converter: FrameConverter },
+  chunk: Uint8Array,
+  arrivedAt: number,
+): void {
+  if (to.body.state !== "open") return;
+  try {
+    to.converter.push(chunk, arrivedAt);
+  } catch (error) {
+    if (!(error instanceof LiveProtocolError)) throw error;
+    to.body.end(error.code);
+  }
+}

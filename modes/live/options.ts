@@ -1,0 +1,135 @@
+import { bytes, duration, integer, list } from "#core/options.ts";
+
+/** What an operator may set for live. Names and defaults are the original relay's where it has them. */
+export const liveOptions = {
+  liveSessionsMax: integer({
+    default: 10_000,
+    atLeast: 1,
+    doc: "Live sessions at once; one more is answered 503.",
+  }),
+  liveSubscriptionsMax: integer({
+    default: 1000,
+    atLeast: 1,
+    doc: "Tracks that one session may watch at once.",
+  }),
+  liveAnnouncementsMax: integer({
+    default: 1000,
+    atLeast: 1,
+    doc: "Broadcasts that one session may announce.",
+  }),
+  liveWatchesMax: integer({
+    default: 100,
+    atLeast: 1,
+    doc: "Prefixes whose announcements one session may watch at once.",
+  }),
+  liveFetchesMax: integer({ default: 200, atLeast: 1, doc: "Requests to `/fetch` under way at once." }),
+  liveCacheMaxBytes: bytes({
+    default: 512 * 2 ** 20,
+    atLeast: 2 ** 20,
+    doc: "Groups kept in memory, all tracks together. The latest group of each track goes last.",
+    also: { toml: ["cache.capacity"], flags: ["cache-capacity"], env: ["MOQ_CACHE_CAPACITY"] },
+  }),
+  liveCacheMs: duration({
+    default: "5s",
+    atMost: "10m",
+    doc: "How long a group is kept that is not its track's latest.",
+    also: { toml: ["cache.duration"], flags: ["cache-duration"], env: ["MOQ_CACHE_DURATION"] },
+  }),
+  liveGroupMaxBytes: bytes({
+    default: 32 * 2 ** 20,
+    atLeast: 1024,
+    doc: "Largest group; a publisher's that grows beyond is given up.",
+  }),
+  liveBacklogMaxBytes: bytes({
+    default: 4 * 2 ** 20,
+    atLeast: 64 * 2 ** 10,
+    doc: "How far a subscriber may be behind before whole groups are skipped for it, the latest of a track never.",
+  }),
+  liveBacklogMaxGroups: integer({
+    default: 1000,
+    atLeast: 1,
+    doc: "The same in groups, for each subscription.",
+  }),
+  liveTrackLingerMs: duration({
+    default: "30s",
+    atMost: "10m",
+    doc: "How long a track stays subscribed with its publisher after its last subscriber left.",
+  }),
+  liveAnnounceLingerMs: duration({
+    default: "5s",
+    atMost: "10m",
+    doc: "How long a broadcast stays announced after its publisher vanished without a word.",
+    also: { toml: ["cluster.linger"], flags: ["cluster-linger"], env: ["MOQ_CLUSTER_LINGER"] },
+  }),
+  liveSetupTimeoutMs: duration({
+    default: "10s",
+    atLeast: "100ms",
+    atMost: "1m",
+    doc: "A session that has not said by then which version it speaks is closed.",
+  }),
+  liveSubscribeTimeoutMs: duration({
+    default: "10s",
+    atLeast: "100ms",
+    atMost: "5m",
+    doc: "How long a publisher may take to answer a subscription.",
+  }),
+  liveFetchTimeoutMs: duration({
+    default: "30s",
+    atLeast: "100ms",
+    atMost: "10m",
+    doc: "How long a request to `/fetch` waits for a group to be whole; then 504.",
+  }),
+  liveControlMaxBytes: bytes({
+    default: 64 * 2 ** 10,
+    atLeast: 1024,
+    doc: "Largest message on a control stream, and most that waits to be sent on one.",
+  }),
+  liveMessageMaxBytes: bytes({
+    default: 16 * 2 ** 20,
+    atLeast: 64 * 2 ** 10,
+    doc: "Largest WebSocket message of clients whose framing has no limit of its own.",
+  }),
+  liveRecordMaxBytes: bytes({
+    default: 64 * 2 ** 10,
+    atLeast: 16_382,
+    doc: "Largest WebSocket message of all other clients; they are told.",
+  }),
+  liveWindowBytes: bytes({
+    default: 16 * 2 ** 20,
+    atLeast: 64 * 2 ** 10,
+    doc: "What a session may send us before we grant more; an eighth of it on one stream.",
+  }),
+  liveStreamsMax: integer({
+    default: 10_000,
+    atLeast: 10,
+    doc: "Streams of each kind that a session may have open.",
+  }),
+  livePingIntervalMs: duration({
+    default: "5s",
+    atLeast: "100ms",
+    atMost: "10m",
+    doc: "How often a live connection is pinged. Keep it below the idle timeout of any proxy in front.",
+  }),
+  liveDrainMs: duration({
+    default: "1s",
+    atMost: "10m",
+    doc: "How long sessions have to leave by themselves when the daemon stops; then they are closed.",
+  }),
+  liveSilenceMaxMs: duration({
+    default: "30s",
+    atLeast: "1s",
+    atMost: "1h",
+    doc: "A live connection that has been silent for so long is dropped.",
+  }),
+  clusterRoot: list({
+    default: [],
+    doc: "Relays to connect with, as URLs (`?jwt=` for a token): broadcasts on either are seen on both.",
+    pattern: /^(https?|wss?):\/\/\S+$/,
+    allowed: "URLs joined by commas",
+    also: {
+      flags: ["cluster-connect"],
+      env: ["MOQ_CLUSTER_ROOT", "MOQ_CLUSTER_CONNECT"],
+      toml: ["cluster.root", "cluster.connect"],
+    },
+  }),
+};

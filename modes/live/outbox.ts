@@ -1,0 +1,250 @@
+import { liveError } from "#wire/live/error-code.ts";
+import { encodeGroupStart } from "#wire/live/group.ts";
+import type { SendStream, Transport } from "#wire/live/transport.ts";
+import type { FrameClass } from "#wire/live/version.ts";
+import type { BodyReader, Group, GroupBody } from "./group.ts";
+import type { LiveMetrics } from "./metrics.ts";
+
+/** What the outbox needs to know of a subscription. */
+export interface OutboxSubscription {
+  readonly id: number;
+  readonly priority: number;
+  readonly trackPriority: number;
+  readonly ordered: boolean;
+  /** Older than this, a superseded group is given up. */
+  readonly latencyMaxMs: number;
+  /** A group is over: sent, given up, or reset. */
+  onGroupDone(outgoing: OutgoingGroup): void;
+}
+
+const nothing = new Uint8Array(0);
+
+/** A group on its way to one subscriber: a place in the bytes that all share. */
+export class OutgoingGroup implements BodyReader {
+  readonly subscription: OutboxSubscription;
+  readonly group: Group;
+  readonly body: GroupBody;
+  readonly #outbox: Outbox;
+  /** In the outbox's list of what has bytes to send. */
+  ready = false;
+  stream: SendStream | undefined;
+  sentBytes = 0;
+  #header: Uint8Array | undefined;
+  #headerSent = 0;
+  #chunk = 0;
+  #offset = 0;
+
+  constructor(outbox: Outbox, subscription: OutboxSubscription, group: Group, frameClass: FrameClass) {
+    this.#outbox = outbox;
+    this.subscription = subscription;
+    this.group = group;
+    this.body = group.body(frameClass);
+  }
+
+  onMore(added: number): void {
+    this.#outbox.more(this, added);
+  }
+
+  get backlogBytes(): number {
+    return this.body.bytes - this.sentBytes;
+  }
+
+  /** Writes what it can. `over`: nothing will follow; `idle`: all there is was sent; `blocked`: there is more. */
+  write(transport: Transport): "over" | "idle" | "blocked" {
+    const { body } = this;
+    if (this.stream === undefined) {
+      if (typeof body.state === "number") return "over";
+      this.stream = transport.openUni();
+      if (this.stream === undefined) return "blocked";
+      this.stream.onStop = () => this.#outbox.drop(this);
+      this.#header = encodeGroupStart(this.subscription.id, this.group.sequence);
+    }
+    const stream = this.stream;
+    if (this.#header !== undefined) {
+      this.#headerSent += stream.write(this.#header, this.#headerSent, false);
+      if (this.#headerSent < this.#header.length) return "blocked";
+      this.#header = undefined;
+    }
+    while (this.#chunk < body.chunks.length) {
+      const chunk = body.chunks[this.#chunk]!;
+      const last = body.state === "complete" && this.#chunk === body.chunks.length - 1;
+      const taken = stream.write(chunk, this.#offset, last);
+      this.sentBytes += taken;
+      this.#offset += taken;
+      if (this.#offset < chunk.length) return "blocked";
+      this.#chunk++;
+      this.#offset = 0;
+    }
+    if (body.state === "open") return "idle";
+    if (typeof body.state === "number") {
+      stream.reset(body.state);
+      return "over";
+    }
+    if (!stream.done) stream.write(nothing, 0, true);
+    return stream.done ? "over" : "blocked";
+  }
+}
+
+/**
+ * What one session has still to be sent of its groups, most urgent first.
+ *
+ * Nothing is copied or queued here: an entry is a place in a shared group. A session that falls behind by more than
+ * `backlogMaxBytes` skips whole groups, oldest of the lowest priority first, but never the latest of a track.
+ */
+export class Outbox {
+  readonly #transport: Transport;
+  readonly #frameClass: FrameClass;
+  readonly #backlogMaxBytes: number;
+  readonly #now: () => number;
+  readonly #metrics: LiveMetrics;
+  /** All groups under way, and those of them with bytes to send, most urgent first. */
+  readonly #all = new Set<OutgoingGroup>();
+  readonly #ready: OutgoingGroup[] = [];
+  #backlogBytes = 0;
+
+  constructor(
+    transport: Transport,
+    frameClass: FrameClass,
+    backlogMaxBytes: number,
+    now: () => number,
+    metrics: LiveMetrics,
+  ) {
+    this.#metrics = metrics;
+    this.#transport = transport;
+    this.#frameClass = frameClass;
+    this.#backlogMaxBytes = backlogMaxBytes;
+    this.#now = now;
+  }
+
+  get backlogBytes(): number {
+    return this.#backlogBytes;
+  }
+
+  add(subscription: OutboxSubscription, group: Group): OutgoingGroup {
+    const outgoing = new OutgoingGroup(this, subscription, group, this.#frameClass);
+    this.#all.add(outgoing);
+    outgoing.body.add(outgoing);
+    this.more(outgoing, outgoing.body.bytes);
+    if (this.#backlogBytes > this.#backlogMaxBytes) this.#skipBacklog();
+    return outgoing;
+  }
+
+  /** Bytes were added to a group, or it ended. */
+  more(outgoing: OutgoingGroup, added: number): void {
+    this.#backlogBytes += added;
+    if (outgoing.ready) return;
+    outgoing.ready = true;
+    let at = this.#ready.length;
+    while (at > 0 && moreUrgent(outgoing, this.#ready[at - 1]!)) at--;
+    this.#ready.splice(at, 0, outgoing);
+    this.#transport.wake();
+  }
+
+  /** The subscription's options changed, and with them its place. */
+  reorder(): void {
+    this.#ready.sort((a, b) => (moreUrgent(a, b) ? -1 : moreUrgent(b, a) ? 1 : 0));
+    this.#transport.wake();
+  }
+
+  /** Gives a group up, telling the remote if it heard of it. */
+  drop(outgoing: OutgoingGroup, code: number = liveError.old): void {
+    if (!this.#all.has(outgoing)) return;
+    outgoing.stream?.reset(code);
+    this.#remove(outgoing);
+    outgoing.subscription.onGroupDone(outgoing);
+  }
+
+  /** The subscriber was too slow for this group. */
+  skip(outgoing: OutgoingGroup): void {
+    this.#metrics.groupsSkipped++;
+    this.drop(outgoing);
+  }
+
+  /** Writes as much as the transport takes. */
+  pump(): void {
+    const ready = this.#ready;
+    let at = 0;
+    while (at < ready.length && this.#transport.writable) {
+      const outgoing = ready[at]!;
+      if (this.isStale(outgoing)) {
+        this.skip(outgoing);
+        continue;
+      }
+      const before = outgoing.sentBytes;
+      const outcome = outgoing.write(this.#transport);
+      const sent = outgoing.sentBytes - before;
+      this.#backlogBytes -= sent;
+      this.#metrics.bytesOut += sent;
+      if (outcome === "idle") {
+        outgoing.ready = false;
+        ready.splice(at, 1);
+      } else if (outcome === "over") {
+        this.#remove(outgoing);
+        outgoing.subscription.onGroupDone(outgoing);
+      } else {
+        if (outgoing.stream === undefined) this.#keepNewest(outgoing);
+        if (outgoing.ready) at++;
+      }
+    }
+  }
+
+  /** The session is over. */
+  clear(): void {
+    for (const outgoing of this.#all) outgoing.body.remove(outgoing);
+    this.#all.clear();
+    this.#ready.length = 0;
+    this.#backlogBytes = 0;
+  }
+
+  #remove(outgoing: OutgoingGroup): void {
+    if (!this.#all.delete(outgoing)) return;
+    outgoing.body.remove(outgoing);
+    this.#backlogBytes -= outgoing.backlogBytes;
+    const at = outgoing.ready ? this.#ready.indexOf(outgoing) : -1;
+    if (at >= 0) this.#ready.splice(at, 1);
+    outgoing.ready = false;
+  }
+
+  /** Superseded for longer than its subscriber waits. */
+  isStale(outgoing: OutgoingGroup): boolean {
+    const { supersededAt } = outgoing.group;
+    return supersededAt !== undefined && this.#now() - supersededAt > outgoing.subscription.latencyMaxMs;
+  }
+
+  /** No further stream is allowed: of the groups of this subscription that have none, only the newest waits. */
+  #keepNewest(blocked: OutgoingGroup): void {
+    for (const other of this.#all) {
+      if (other.subscription !== blocked.subscription || other.stream !== undefined) continue;
+      if (other === blocked || !isNewer(other, blocked)) continue;
+      this.skip(blocked);
+      return;
+    }
+  }
+
+  #skipBacklog(): void {
+    const newest = new Map<OutboxSubscription, OutgoingGroup>();
+    for (const outgoing of this.#all) {
+      const known = newest.get(outgoing.subscription);
+      if (known === undefined || isNewer(outgoing, known)) newest.set(outgoing.subscription, outgoing);
+    }
+    const expendable = [...this.#all].filter((outgoing) => newest.get(outgoing.subscription) !== outgoing);
+    expendable.sort(
+      (a, b) => a.subscription.priority - b.subscription.priority || a.group.sequence - b.group.sequence,
+    );
+    for (const outgoing of expendable) {
+      if (this.#backlogBytes <= this.#backlogMaxBytes) return;
+      this.skip(outgoing);
+    }
+  }
+}
+
+const isNewer = (a: OutgoingGroup, b: OutgoingGroup): boolean => a.group.sequence > b.group.sequence;
+
+function moreUrgent(a: OutgoingGroup, b: OutgoingGroup): boolean {
+  const one = a.subscription;
+  const other = b.subscription;
+  if (one.priority !== other.priority) return one.priority > other.priority;
+  if (one.trackPriority !== other.trackPriority) return one.trackPriority > other.trackPriority;
+  if (one === other && one.ordered) return a.group.sequence < b.group.sequence;
+  return a.group.sequence > b.group.sequence;
+}

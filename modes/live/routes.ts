@@ -1,0 +1,136 @@
+import { RelayError } from "#core/errors.ts";
+import { errorReply } from "#wire/http/problem.ts";
+import { type HeaderList, Reply } from "#wire/http/reply.ts";
+import { acceptsExplicitly, pathOf, type RelayRequest, targetOf } from "#wire/http/request.ts";
+import { emptyReply, type Routes } from "#wire/http/router.ts";
+import type { Knock } from "#wire/live/acceptor.ts";
+import { covers, type Grant } from "./grant.ts";
+import { fetchGroup } from "./group-fetch.ts";
+import type { Live } from "./live.ts";
+import { stripPrefix } from "./path.ts";
+
+type Respond = (request: RelayRequest, live: Live, rest: string) => Promise<Response>;
+
+const resources: readonly {
+  base: string;
+  route: string;
+  rest: "none" | "optional" | "needed";
+  respond: Respond;
+}[] = [
+  { base: "/certificate.sha256", route: "/certificate.sha256", rest: "none", respond: certificate },
+  { base: "/announced", route: "/announced/{prefix}", rest: "optional", respond: announced },
+  { base: "/fetch", route: "/fetch/{path}", rest: "needed", respond: fetchTrack },
+];
+
+/** The HTTP face of live, for programs without a session: readable from any origin, as the original's. */
+export function liveRoutes(live: Live): Routes {
+  return (request) => {
+    const path = pathOf(request);
+    for (const { base, route, rest, respond } of resources) {
+      if (path !== base && (rest === "none" || !path.startsWith(`${base}/`))) continue;
+      if (path === base && rest === "needed") continue;
+      return {
+        route,
+        respond: () => guarded(request, () => respond(request, live, path.slice(base.length + 1))),
+      };
+    }
+    return undefined;
+  };
+}
+
+async function guarded(request: RelayRequest, respond: () => Promise<Response>): Promise<Response> {
+  if (request.method !== "GET" && request.method !== "HEAD") return emptyReply(405, [["allow", "GET, HEAD"]]);
+  try {
+    return await respond();
+  } catch (error) {
+    if (error instanceof RelayError) return errorReply(request, error, "text/plain; charset=utf-8");
+    throw error;
+  }
+}
+
+const plain = (status: number, body: string, headers: HeaderList = []): Reply =>
+  new Reply(status, [["content-type", "text/plain; charset=utf-8"], ...headers], body);
+
+/** The hash a browser is given to trust our certificate. */
+async function certificate(_request: RelayRequest, live: Live): Promise<Response> {
+  const [hash] = await live.certificateHashes();
+  return hash === undefined
+    ? plain(404, "No certificate.")
+    : plain(200, hash, [["cache-control", "no-cache"]]);
+}
+
+/** What is announced below a prefix, relative to it: a line each, or JSON for who asks for it. */
+async function announced(request: RelayRequest, live: Live, rest: string): Promise<Response> {
+  const grant = await live.admitRequest(knockOf(request, rest));
+  const names: string[] = [];
+  for (const { path } of live.relay.origin.broadcasts) {
+    const name = stripPrefix(grant.root, path);
+    if (name !== undefined && covers(grant.get, name)) names.push(name);
+  }
+  names.sort();
+  if (acceptsExplicitly(request, "application/json")) {
+    return new Reply(200, [["content-type", "application/json"]], JSON.stringify({ broadcasts: names }));
+  }
+  return plain(200, names.join("\n"));
+}
+
+/** `/fetch/{broadcast}/{track}`: the payloads of one group, the latest or `?group=`. */
+async function fetchTrack(request: RelayRequest, live: Live, rest: string): Promise<Response> {
+  const slash = rest.lastIndexOf("/");
+  if (slash <= 0 || slash === rest.length - 1) return plain(400, "The path needs a broadcast and a track.");
+  const knock = knockOf(request, rest.slice(0, slash));
+  const sequence = sequenceIn(knock.query);
+  if (sequence === null) return plain(400, "The group is no number.");
+  const grant = await live.admitRequest(knock);
+  const path = readable(grant);
+  if (path === undefined) throw new RelayError("unauthorized", { text: "This broadcast may not be watched" });
+  const track = decode(rest.slice(slash + 1));
+  const fetched = await live.fetchUnderway(() =>
+    fetchGroup(
+      live.relay,
+      live.clock,
+      { path, track, sequence },
+      { timeoutMs: live.options.liveFetchTimeoutMs, signal: request.signal },
+    ),
+  );
+  if (fetched === "busy") throw new RelayError("too_many_waiters", { retryAfterSeconds: 1 });
+  if (fetched === "timed_out") return plain(504, "No whole group came in time.");
+  if (fetched === "not_found" || fetched === "aborted") return plain(404, "Not found.");
+  return new Reply(
+    200,
+    [
+      ["content-type", "application/octet-stream"],
+      ["etag", `"${fetched.sequence}"`],
+      ["cache-control", "no-cache"],
+    ],
+    fetched.payload,
+  );
+}
+
+/** The broadcast a grant names by its path, if it may be read. */
+const readable = (grant: Grant): string | undefined => (covers(grant.get, "") ? grant.root : undefined);
+
+/** `undefined`: the latest; `null`: neither that nor a number. */
+function sequenceIn(query: URLSearchParams): number | undefined | null {
+  const group = query.get("group");
+  if (group === null || group === "latest") return undefined;
+  return /^\d{1,15}$/.test(group) ? Number(group) : null;
+}
+
+function decode(encoded: string): string {
+  try {
+    return decodeURIComponent(encoded);
+  } catch (cause) {
+    throw new RelayError("bad_request", { text: "The path is not UTF-8", cause });
+  }
+}
+
+function knockOf(request: RelayRequest, path: string): Knock {
+  const target = targetOf(request);
+  const mark = target.indexOf("?");
+  return {
+    path: decode(path),
+    query: new URLSearchParams(mark < 0 ? "" : target.slice(mark + 1)),
+    authorization: request.headers.get("authorization") ?? undefined,
+  };
+}

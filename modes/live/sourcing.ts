@@ -1,0 +1,374 @@
+import {
+  decodeAnnounceInit,
+  decodeAnnouncement,
+  decodeAnnounceOk,
+  encodeAnnounceRequest,
+  unknownOrigin,
+} from "#wire/live/announce.ts";
+import { concat, encodeType } from "#wire/live/encoder.ts";
+import { LiveProtocolError, liveError } from "#wire/live/error-code.ts";
+import { decodeGroupHeader } from "#wire/live/group.ts";
+import type { StreamBuffer } from "#wire/live/stream-buffer.ts";
+import { bidiType } from "#wire/live/stream-type.ts";
+import {
+  decodeSubscribeReply,
+  encodeSubscribe,
+  encodeSubscribeUpdate,
+  type SubscribeOptions,
+} from "#wire/live/subscribe.ts";
+import { decodeTrackInfo, encodeTrackName, type TrackInfo } from "#wire/live/track.ts";
+import type { ReceiveStream } from "#wire/live/transport.ts";
+import { type FrameClass, frameClassOf } from "#wire/live/version.ts";
+import { ControlStream } from "./control-stream.ts";
+import { covers } from "./grant.ts";
+import type { Group } from "./group.ts";
+import { joinPath, normalizePath, stripPrefix } from "./path.ts";
+import type { SessionContext } from "./session-context.ts";
+import type { SourceSubscription, TrackSink, TrackSource } from "./track.ts";
+
+/** What is said of a track whose publisher's version cannot: timestamps in ms, given on arrival. */
+const infoOfOldVersions: TrackInfo = { priority: 0, ordered: false, latencyMaxMs: 5_000, timescale: 1_000 };
+
+/**
+ * The remote as a source: what it announces goes to the origin, and tracks are subscribed with it.
+ */
+export class Sourcing implements TrackSource {
+  readonly frameClass: FrameClass;
+  readonly cluster: boolean;
+  readonly #session: SessionContext;
+  readonly #announced = new Set<string>();
+  readonly #subscriptions = new Map<number, Subscription>();
+  readonly #groups = new Set<IncomingGroup>();
+  #nextId = 0;
+  #closed = false;
+
+  constructor(session: SessionContext) {
+    this.#session = session;
+    this.frameClass = frameClassOf(session.version);
+    this.cluster = session.grant.cluster;
+  }
+
+  /** Asks what the remote has, wherever it may publish. */
+  start(): void {
+    for (const prefix of this.#session.grant.put) this.#askAnnouncements(prefix);
+  }
+
+  subscribe(
+    broadcast: string,
+    track: string,
+    options: SubscribeOptions,
+    sink: TrackSink,
+  ): SourceSubscription {
+    const id = this.#nextId++;
+    const name = stripPrefix(this.#session.grant.root, broadcast) ?? broadcast;
+    const subscription = new Subscription(this.#session, id, name, track, options, sink, () =>
+      this.#subscriptions.delete(id),
+    );
+    if (this.#closed) {
+      subscription.close();
+      return subscription;
+    }
+    this.#subscriptions.set(id, subscription);
+    subscription.start();
+    return subscription;
+  }
+
+  /** A Group stream; its type was read already, `input` has what followed. */
+  onGroupStream(stream: ReceiveStream, input: StreamBuffer, fin: boolean): void {
+    const incoming = new IncomingGroup(
+      this.#session,
+      stream,
+      input,
+      (id) => this.#subscriptions.get(id)?.sink,
+      () => this.#groups.delete(incoming),
+    );
+    this.#groups.add(incoming);
+    incoming.onData(undefined, fin);
+  }
+
+  /** The session is over. */
+  close(abruptly: boolean): void {
+    this.#closed = true;
+    for (const incoming of [...this.#groups]) incoming.lost();
+    for (const path of this.#announced) this.#session.origin.unannounce(path, this, abruptly);
+    this.#announced.clear();
+    for (const subscription of [...this.#subscriptions.values()]) subscription.lost();
+  }
+
+  #askAnnouncements(prefix: string): void {
+    const { version, originId } = this.#session;
+    this.#session.openBidi((bidi) => {
+      const stream = new ControlStream(this.#session, bidi);
+      stream.output.send(
+        concat(
+          encodeType(bidiType.announce),
+          encodeAnnounceRequest({ prefix, excludeHop: originId }, version),
+        ),
+      );
+      const own = new Set<string>();
+      const gone = (abruptly: boolean) => {
+        for (const path of own) this.#unannounce(path, abruptly);
+        own.clear();
+        stream.output.finish();
+      };
+      let first = version <= 2 || version >= 5;
+      let responder: bigint | undefined;
+      stream.onAbort = () => gone(false);
+      stream.onInput = (input, fin) => {
+        for (let body = input.takeMessage(); body !== undefined; body = input.takeMessage()) {
+          if (!first) this.#onAnnouncement(prefix, body, responder, own);
+          else if (version >= 5) responder = decodeAnnounceOk(body).origin;
+          else for (const suffix of decodeAnnounceInit(body)) this.#announce(prefix, suffix, [], own);
+          first = false;
+        }
+        if (fin) gone(false);
+      };
+    });
+  }
+
+  #onAnnouncement(prefix: string, body: Uint8Array, responder: bigint | undefined, own: Set<string>): void {
+    const { active, suffix, hops } = decodeAnnouncement(body, this.#session.version);
+    if (active) {
+      const all = responder === undefined || responder === unknownOrigin ? hops : [...hops, responder];
+      this.#announce(prefix, suffix, all, own);
+      return;
+    }
+    const path = this.#pathOf(prefix, suffix);
+    if (path === undefined || !own.delete(path)) return;
+    this.#unannounce(path, false);
+  }
+
+  #announce(prefix: string, suffix: string, hops: readonly bigint[], own: Set<string>): void {
+    const path = this.#pathOf(prefix, suffix);
+    if (path === undefined) return;
+    // What came through us already would go round in a circle.
+    if (hops.includes(this.#session.originId)) {
+      if (own.delete(path)) this.#unannounce(path, false);
+      return;
+    }
+    if (!this.#announced.has(path) && this.#announced.size >= this.#session.limits.announcementsMax) {
+      throw new LiveProtocolError("too many broadcasts are announced", liveError.bounds);
+    }
+    own.add(path);
+    this.#announced.add(path);
+    this.#session.origin.announce(path, this, hops);
+  }
+
+  #unannounce(path: string, abruptly: boolean): void {
+    if (this.#announced.delete(path)) this.#session.origin.unannounce(path, this, abruptly);
+  }
+
+  /** The full name; `undefined` if it may not be published. */
+  #pathOf(prefix: string, suffix: string): string | undefined {
+    const relative = normalizePath(joinPath(prefix, suffix));
+    if (relative === undefined || !covers(this.#session.grant.put, relative)) return undefined;
+    return normalizePath(joinPath(this.#session.grant.root, relative));
+  }
+}
+
+/** One of our subscriptions with the remote. */
+class Subscription implements SourceSubscription {
+  readonly sink: TrackSink;
+  readonly #session: SessionContext;
+  readonly #id: number;
+  readonly #broadcast: string;
+  readonly #track: string;
+  readonly #onOver: () => void;
+  #options: SubscribeOptions;
+  #stream: ControlStream | undefined;
+  #infoStream: ControlStream | undefined;
+  #cancelTimeout: (() => void) | undefined;
+  #replyType: number | undefined;
+  #over = false;
+
+  constructor(
+    session: SessionContext,
+    id: number,
+    broadcast: string,
+    track: string,
+    options: SubscribeOptions,
+    sink: TrackSink,
+    onOver: () => void,
+  ) {
+    this.#session = session;
+    this.#id = id;
+    this.#broadcast = broadcast;
+    this.#track = track;
+    this.#options = options;
+    this.sink = sink;
+    this.#onOver = onOver;
+  }
+
+  start(): void {
+    const { version, clock, limits, metrics } = this.#session;
+    metrics.upstreamSubscriptions++;
+    this.#cancelTimeout = clock.after(limits.subscribeTimeoutMs, () => this.#fail(liveError.timeout));
+    if (version >= 5) this.#session.openBidi((bidi) => this.#askInfo(bidi));
+    this.#session.openBidi((bidi) => {
+      if (this.#over) return bidi.send.reset(liveError.cancel);
+      const stream = new ControlStream(this.#session, bidi);
+      this.#stream = stream;
+      stream.onInput = (input, fin) => this.#onReply(input, fin);
+      stream.onAbort = (code) => this.#fail(code || liveError.notFound);
+      const subscribe = { id: this.#id, broadcast: this.#broadcast, track: this.#track, ...this.#options };
+      stream.output.send(concat(encodeType(bidiType.subscribe), encodeSubscribe(subscribe, version)));
+    });
+  }
+
+  update(options: SubscribeOptions): void {
+    this.#options = options;
+    if (this.#session.version < 3) return;
+    this.#stream?.output.send(encodeSubscribeUpdate(options, this.#session.version));
+  }
+
+  close(): void {
+    if (this.#over) return;
+    this.#end();
+    this.#stream?.output.finish();
+    this.#infoStream?.abort(liveError.cancel);
+  }
+
+  /** The session went away. */
+  lost(): void {
+    this.#fail(liveError.dropped);
+  }
+
+  #askInfo(bidi: Parameters<Parameters<SessionContext["openBidi"]>[0]>[0]): void {
+    if (this.#over) {
+      bidi.send.reset(liveError.cancel);
+      return;
+    }
+    const stream = new ControlStream(this.#session, bidi);
+    this.#infoStream = stream;
+    stream.onAbort = (code) => this.#fail(code || liveError.notFound);
+    stream.onInput = (input) => {
+      const body = input.takeMessage();
+      if (body === undefined) return;
+      this.#infoStream = undefined;
+      stream.onAbort = () => {};
+      this.#known(decodeTrackInfo(body));
+    };
+    const name = { broadcast: this.#broadcast, track: this.#track };
+    stream.output.send(concat(encodeType(bidiType.track), encodeTrackName(name)));
+    stream.output.finish();
+  }
+
+  #known(info: TrackInfo): void {
+    this.#cancelTimeout?.();
+    this.sink.onInfo(info);
+  }
+
+  #onReply(input: StreamBuffer, fin: boolean): void {
+    const { version } = this.#session;
+    for (;;) {
+      if (version >= 3) this.#replyType ??= input.takeVarint();
+      if (version >= 3 && this.#replyType === undefined) break;
+      const body = input.takeMessage();
+      if (body === undefined) break;
+      if (version < 3) this.#known(infoOfOldVersions);
+      else if (decodeSubscribeReply(this.#replyType!, body, version).kind === "ok") {
+        this.#known(infoOfOldVersions);
+      }
+      this.#replyType = undefined;
+    }
+    if (!fin || this.#over) return;
+    this.#end();
+    this.#stream?.output.finish();
+    this.sink.onComplete();
+  }
+
+  #fail(code: number): void {
+    if (this.#over) return;
+    this.#end();
+    this.#stream?.abort(liveError.cancel);
+    this.#infoStream?.abort(liveError.cancel);
+    this.sink.onError(code);
+  }
+
+  #end(): void {
+    this.#over = true;
+    this.#cancelTimeout?.();
+    this.#onOver();
+  }
+}
+
+/** A Group stream on its way in. */
+class IncomingGroup {
+  readonly #session: SessionContext;
+  readonly #stream: ReceiveStream;
+  readonly #header: StreamBuffer;
+  readonly #sinkOf: (subscribeId: number) => TrackSink | undefined;
+  readonly #onOver: () => void;
+  #sink: TrackSink | undefined;
+  #group: Group | undefined;
+
+  constructor(
+    session: SessionContext,
+    stream: ReceiveStream,
+    header: StreamBuffer,
+    sinkOf: (subscribeId: number) => TrackSink | undefined,
+    onOver: () => void,
+  ) {
+    this.#session = session;
+    this.#stream = stream;
+    this.#header = header;
+    this.#sinkOf = sinkOf;
+    this.#onOver = onOver;
+    stream.onData = (chunk, fin) => this.onData(chunk, fin);
+    stream.onReset = (code) => this.#end(code);
+  }
+
+  onData(chunk: Uint8Array | undefined, fin: boolean): void {
+    try {
+      if (this.#group !== undefined) {
+        if (chunk !== undefined) this.#append(chunk);
+      } else {
+        if (chunk !== undefined) this.#header.push(chunk);
+        this.#tryHeader(fin);
+      }
+    } catch (error) {
+      if (!(error instanceof LiveProtocolError)) throw error;
+      this.#session.fail(error);
+      return;
+    }
+    if (fin) this.#end("complete");
+  }
+
+  /** The session went away. */
+  lost(): void {
+    this.#end(liveError.dropped);
+  }
+
+  #tryHeader(fin: boolean): void {
+    const body = this.#header.takeMessage();
+    if (body === undefined) {
+      if (fin) this.#onOver();
+      return;
+    }
+    const { subscribeId, sequence } = decodeGroupHeader(body);
+    this.#sink = this.#sinkOf(subscribeId);
+    this.#group = this.#sink?.openGroup(sequence);
+    if (this.#group === undefined) {
+      this.#refuse(liveError.cancel);
+      return;
+    }
+    this.#session.metrics.groupsIn++;
+    const rest = this.#header.takeRest();
+    if (rest.length > 0) this.#append(rest);
+  }
+
+  #append(chunk: Uint8Array): void {
+    this.#session.metrics.bytesIn += chunk.length;
+    if (!this.#sink!.append(this.#group!, chunk)) this.#refuse(liveError.frameTooLarge);
+  }
+
+  #refuse(code: number): void {
+    this.#stream.stop(code);
+    this.#onOver();
+  }
+
+  #end(state: "complete" | number): void {
+    if (this.#group !== undefined) this.#sink!.endGroup(this.#group, state);
+    this.#onOver();
+  }
+}

@@ -1,0 +1,17 @@
+import type { Transport } from "./transport.ts";
+
+/** What a client says when it knocks, before there is a connection. */
+export interface Knock {
+  /** Path of the URL as sent. */
+  path: string;
+  query: URLSearchParams;
+  /** The `Authorization` header. */
+  authorization: string | undefined;
+}
+
+/** What a listening edge needs of live: `admit` before the handshake is answered, then `accept`. */
+export interface LiveAcceptor<Admission> {
+  /** Rejects with `RelayError`, whose status and sentence the client is told. */
+  admit(knock: Knock): Promise<Admission>;
+  accept(transport: Transport, admission: Admission): void;
+}

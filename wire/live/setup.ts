@@ -1,0 +1,108 @@
+import { Decoder } from "./decoder.ts";
+import { concat, Encoder, encodeMessage } from "./encoder.ts";
+import { LiveProtocolError, liveError } from "./error-code.ts";
+import { type LiteVersion, setupVersions } from "./version.ts";
+
+/** First bytes of the SETUP that chooses between moq-lite 01 and 02: client, server. */
+export const setupClient = 0x20;
+export const setupServer = 0x21;
+/** Types older clients open with; their length is a varint. */
+export const setupClientOld: readonly number[] = [0x40, 0x00];
+
+const parametersMax = 64;
+
+/**
+ * The versions a client offers, in its order. Parameters follow, which are not looked at: none says anything to us, and
+ * clients disagree on whether the value of an even one has a length.
+ */
+export function decodeClientSetup(body: Uint8Array): number[] {
+  const from = new Decoder(body);
+  const count = from.varint();
+  if (count > parametersMax) throw new LiveProtocolError("too many versions", liveError.tooManyParameters);
+  return Array.from({ length: count }, () => {
+    const id = from.bigVarint();
+    return id <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(id) : -1;
+  });
+}
+
+/** The first version of the client's list that we speak. */
+export function chooseSetupVersion(offered: number[]): { id: number; version: LiteVersion } | undefined {
+  for (const id of offered) {
+    const known = setupVersions.find((entry) => entry.id === id);
+    if (known) return known;
+  }
+  return undefined;
+}
+
+const withLength16 = (type: number, body: Uint8Array): Uint8Array =>
+  concat(new Encoder().varint(type).u16(body.length).finish(), body);
+
+export const encodeServerSetup = (versionId: number): Uint8Array =>
+  withLength16(setupServer, new Encoder().varint(versionId).varint(0).finish());
+
+/** The same reply with the varint length that the older first types expect. */
+export const encodeServerSetupOld = (type: number, versionId: number): Uint8Array =>
+  concat(
+    new Encoder().varint(type === 0x40 ? 0x41 : 0x01).finish(),
+    encodeMessage((body) => body.varint(versionId).varint(0)),
+  );
+
+export function encodeClientSetup(): Uint8Array {
+  const body = new Encoder().varint(setupVersions.length);
+  for (const { id } of setupVersions) body.varint(id);
+  return withLength16(setupClient, body.varint(0).finish());
+}
+
+/** The version the server chose. */
+export function decodeServerSetup(body: Uint8Array): LiteVersion {
+  const from = new Decoder(body);
+  const id = from.varint();
+  const known = setupVersions.find((entry) => entry.id === id);
+  if (!known) throw new LiveProtocolError("the server chose a version we do not speak", liveError.version);
+  return known.version;
+}
+
+/** SETUP of moq-lite 05: what each side says of itself, once. */
+export interface Setup {
+  /** What the client will do; absent means both. */
+  role?: "publisher" | "subscriber";
+  /** Path and query, where the transport has no URL. */
+  path?: string;
+}
+
+const setupPath = 2;
+const setupRole = 3;
+
+export function decodeSetup(body: Uint8Array): Setup {
+  const from = new Decoder(body);
+  const count = from.varint();
+  if (count > parametersMax) throw new LiveProtocolError("too many parameters", liveError.tooManyParameters);
+  const seen = new Set<bigint>();
+  const setup: Setup = {};
+  for (let i = 0; i < count; i++) {
+    const id = from.bigVarint();
+    if (seen.has(id)) throw new LiveProtocolError("a parameter is given twice");
+    seen.add(id);
+    const value = new Decoder(from.bytes());
+    if (id === BigInt(setupPath)) setup.path = new TextDecoder().decode(value.rest());
+    if (id === BigInt(setupRole)) setup.role = decodeRole(value.varint());
+  }
+  from.end();
+  return setup;
+}
+
+function decodeRole(value: number): "publisher" | "subscriber" {
+  if (value === 1) return "publisher";
+  if (value === 2) return "subscriber";
+  throw new LiveProtocolError("an unknown role");
+}
+
+export function encodeSetup(setup: Setup = {}): Uint8Array {
+  return encodeMessage((body) => {
+    body.varint((setup.path === undefined ? 0 : 1) + (setup.role === undefined ? 0 : 1));
+    if (setup.path !== undefined) body.varint(setupPath).string(setup.path);
+    if (setup.role !== undefined) {
+      body.varint(setupRole).bytes(new Encoder().varint(setup.role === "publisher" ? 1 : 2).finish());
+    }
+  });
+}

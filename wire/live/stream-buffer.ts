@@ -1,0 +1,75 @@
+import { Decoder } from "./decoder.ts";
+import { LiveProtocolError, liveError } from "./error-code.ts";
+import { varintLength } from "./varint.ts";
+
+/**
+ * The bytes of a control stream that no message was made of yet.
+ *
+ * Clients write field by field, so a message arrives in as many chunks as it pleases. Each `take` answers a whole
+ * value, or `undefined` until more bytes came. Holds at most `maxBytes`; more is a `LiveProtocolError`.
+ */
+export class StreamBuffer {
+  readonly #maxBytes: number;
+  #bytes: Uint8Array = new Uint8Array(0);
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  push(chunk: Uint8Array): void {
+    if (this.#bytes.length === 0) {
+      this.#bytes = chunk;
+      return;
+    }
+    const joined = new Uint8Array(this.#bytes.length + chunk.length);
+    joined.set(this.#bytes);
+    joined.set(chunk, this.#bytes.length);
+    this.#bytes = joined;
+  }
+
+  takeVarint(): number | undefined {
+    const first = this.#bytes[0];
+    if (first === undefined) return undefined;
+    const length = varintLength(first);
+    if (this.#bytes.length < length) return undefined;
+    const value = new Decoder(this.#bytes.subarray(0, length)).varint();
+    this.#bytes = this.#bytes.subarray(length);
+    return value;
+  }
+
+  /** The body of the next message: a length, then that many bytes. */
+  takeMessage(): Uint8Array | undefined {
+    const first = this.#bytes[0];
+    if (first === undefined) return undefined;
+    const prefix = varintLength(first);
+    if (this.#bytes.length < prefix) return undefined;
+    const length = new Decoder(this.#bytes.subarray(0, prefix)).varint();
+    if (length > this.#maxBytes) throw this.#tooLarge();
+    if (this.#bytes.length < prefix + length) return undefined;
+    const body = this.#bytes.subarray(prefix, prefix + length);
+    this.#bytes = this.#bytes.subarray(prefix + length);
+    return body;
+  }
+
+  /** A body with a 16-bit length before it, as the first SETUP of moq-lite 01 and 02 has. */
+  takeMessage16(): Uint8Array | undefined {
+    if (this.#bytes.length < 2) return undefined;
+    const length = this.#bytes[0]! * 256 + this.#bytes[1]!;
+    if (length > this.#maxBytes) throw this.#tooLarge();
+    if (this.#bytes.length < 2 + length) return undefined;
+    const body = this.#bytes.subarray(2, 2 + length);
+    this.#bytes = this.#bytes.subarray(2 + length);
+    return body;
+  }
+
+  /** Everything that is left. */
+  takeRest(): Uint8Array {
+    const rest = this.#bytes;
+    this.#bytes = new Uint8Array(0);
+    return rest;
+  }
+
+  #tooLarge(): LiveProtocolError {
+    return new LiveProtocolError("a message is too large", liveError.frameTooLarge);
+  }
+}
