@@ -4,15 +4,15 @@ import { RelayError } from "#core/errors.ts";
 import { ClientAddresses } from "#edge/http/client-address.ts";
 import { withCors } from "#edge/http/cors.ts";
 import { inheritedSocket, type ListenAt, type Listener, listen } from "#edge/http/listener.ts";
-import { withRateLimit } from "#edge/http/rate-limit.ts";
-import { liveRoutes } from "#modes/live/routes.ts";
+import { type Gate, rateLimitGate } from "#edge/http/rate-limit.ts";
 import { Rendezvous } from "#modes/rendezvous/rendezvous.ts";
 import { rendezvousRoutes } from "#modes/rendezvous/routes.ts";
 import { openMemoryRendezvousStore } from "#store/memory/rendezvous-store.ts";
 import { openSqliteRendezvousStore } from "#store/sqlite/rendezvous-store.ts";
 import type { Handler, RelayRequest } from "#wire/http/request.ts";
-import { emptyReply, type Routes } from "#wire/http/router.ts";
+import { emptyReply, type Match, type Routes } from "#wire/http/router.ts";
 import { buildInfo } from "./build-info.ts";
+import { composeMailbox } from "./compose-mailbox.ts";
 import { openLive } from "./live.ts";
 import { openApiRoutes } from "./openapi.ts";
 import { opsHandler } from "./ops.ts";
@@ -42,11 +42,10 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
   let ready = false;
 
   await using starting = new AsyncDisposableStack();
+  const database = databasePath(config, env);
   const inMemory = config.persistDb === "memory";
   const store = starting.use(
-    inMemory
-      ? openMemoryRendezvousStore(config)
-      : await openSqliteRendezvousStore(databasePath(config, env), config, clock),
+    inMemory ? openMemoryRendezvousStore(config) : await openSqliteRendezvousStore(database, config, clock),
   );
   const rendezvous = new Rendezvous(config, store, clock, report);
   const stopSweeping = rendezvous.every(sweepEveryMs, () => void rendezvous.sweep().catch(report));
@@ -60,17 +59,28 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
   metrics.gauge("postern_rendezvous_bytes", "Bytes of messages kept.", () => store.usage().bytes);
   metrics.gauge("postern_rendezvous_waiters", "Requests that wait.", () => rendezvous.waiters);
 
-  const live = await openLive(config, clock, log, metrics, report);
+  const routes: Routes[] = [];
+  const everything = router(routes, metrics, log);
+  const mailbox = await composeMailbox({
+    config,
+    databasePath: database,
+    clock,
+    metrics,
+    log,
+    report,
+    handler: everything,
+    opened: starting,
+  });
+  const live = await openLive(config, inMemory ? undefined : database, starting, clock, log, metrics, report);
+  routes.push(...mailbox.routes, rendezvousRoutes(rendezvous), openApiRoutes(), ...(live?.routes ?? []));
 
-  const routes: Routes[] = [rendezvousRoutes(rendezvous), openApiRoutes()];
-  if (live) routes.push(liveRoutes(live.live));
   const policy = config.corsAllowAll ? ["mirror"] : config.cors;
-  const handler = withCors(policy, withRateLimit(config, clock, router(routes, metrics, log)));
+  const handler = withCors(policy, router(routes, metrics, log, rateLimitGate(config, clock)));
   const tls = tlsFiles(config);
   const shared = { limits: config, addresses: new ClientAddresses(config.trustedProxies), report };
   const main = await listen({
     ...shared,
-    at: inheritedSocket(env, process.pid) ?? { host: config.bind!, port: config.port },
+    at: inheritedSocket(env, process.pid) ?? listenAddress(config),
     handler,
     ...(live ? { onUpgrade: (...upgrade) => void live.webSocket.upgrade(...upgrade) } : {}),
     ...(tls ? { tls } : {}),
@@ -79,7 +89,11 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
   live?.peers.start();
   metrics.gauge("postern_connections", "Connections open on the public listener.", () => main.connections());
   const ops = await listenForOps(config, (at) =>
-    listen({ ...shared, at, handler: opsHandler({ metrics, build: buildInfo(), isReady: () => ready }) }),
+    listen({
+      ...shared,
+      at,
+      handler: opsHandler({ metrics, build: buildInfo(), isReady: () => ready, token: config.metricsToken }),
+    }),
   );
   if (ops) log.info({ url: ops.url }, "operations listener");
 
@@ -91,6 +105,7 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
     async close() {
       ready = false;
       rendezvous.drain();
+      mailbox.drain();
       live?.peers.close();
       void live?.live.drain();
       await main.close(config.shutdownTimeoutMs);
@@ -100,24 +115,28 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
   };
 }
 
-/** Tries each part of the daemon in turn; counts and times what was answered, under the route's name alone. */
-function router(parts: readonly Routes[], metrics: Metrics, log: Logger): Handler {
-  return async (request: RelayRequest) => {
-    const begin = performance.now();
-    let route = "none";
-    let response: Response | undefined;
+/**
+ * Tries each part of the daemon in turn; counts and times what was answered, under the route's name alone. The gate, if
+ * there is one, stands before every part.
+ */
+function router(parts: readonly Routes[], metrics: Metrics, log: Logger, gate?: Gate): Handler {
+  const find = (request: RelayRequest): Match => {
     for (const routes of parts) {
       const match = routes(request);
-      if (!match) continue;
-      route = match.route;
-      response = await match.respond();
-      break;
+      if (match) return match;
     }
-    response ??= emptyReply(404);
+    return { route: "none", respond: async () => emptyReply(404) };
+  };
+  return async (request) => {
+    const begin = performance.now();
+    const match = find(request);
+    const response = await (gate ? gate(request, match.respond) : match.respond());
     const seconds = (performance.now() - begin) / 1000;
-    metrics.answered(route, request.method, response.status, seconds);
-    if (log.isLevelEnabled("debug"))
+    metrics.answered(match.route, request.method, response.status, seconds);
+    if (log.isLevelEnabled("debug")) {
+      const { route } = match;
       log.debug({ route, method: request.method, status: response.status, seconds }, "answered");
+    }
     return response;
   };
 }
@@ -125,6 +144,27 @@ function router(parts: readonly Routes[], metrics: Metrics, log: Logger): Handle
 /** A service manager's state directory, else where the daemon was started. */
 function databasePath(config: Config, env: NodeJS.ProcessEnv): string {
   return resolve(env.STATE_DIRECTORY ?? ".", config.persistDb!);
+}
+
+/** `listen` wins over `bind` and `port`. Its operators promised TLS in front of what is open to others. */
+function listenAddress({ listen, bind, port, tlsVerified, tlsCert }: Config): ListenAt {
+  if (listen === undefined) return { host: bind!, port };
+  const at = hostAndPort(listen);
+  const isLoopback = at.host === "localhost" || at.host === "::1" || at.host.startsWith("127.");
+  if (!isLoopback && !tlsVerified && tlsCert === undefined) {
+    throw new Error(
+      `--listen ${listen} is open to others: put TLS in front and set --tls-verified, or give --tls-cert and --tls-key`,
+    );
+  }
+  return at;
+}
+
+function hostAndPort(address: string): { host: string; port: number } {
+  const colon = address.lastIndexOf(":");
+  return {
+    host: address.slice(0, colon).replace(/^\[(.*)\]$/, "$1"),
+    port: Number(address.slice(colon + 1)),
+  };
 }
 
 function tlsFiles({ tlsCert, tlsKey }: Config): { cert: string; key: string } | undefined {
@@ -141,11 +181,7 @@ async function listenForOps(
 ): Promise<Listener | undefined> {
   if (opsListen === "off") return undefined;
   if (opsListen !== "auto") {
-    const colon = opsListen!.lastIndexOf(":");
-    return open({
-      host: opsListen!.slice(0, colon).replace(/^\[(.*)\]$/, "$1"),
-      port: Number(opsListen!.slice(colon + 1)),
-    });
+    return open(hostAndPort(opsListen!));
   }
   const host = "127.0.0.1";
   return open({ host, port: 8081 }).catch((error: NodeJS.ErrnoException) => {

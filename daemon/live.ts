@@ -16,30 +16,42 @@ import { certificateHash } from "#modes/live/certificate.ts";
 import type { Grant } from "#modes/live/grant.ts";
 import { Live } from "#modes/live/live.ts";
 import { Peers } from "#modes/live/peers.ts";
+import { liveRoutes } from "#modes/live/routes.ts";
+import type { Routes } from "#wire/http/router.ts";
 import { type Config, OptionError } from "./options.ts";
+import { openPrivacyPass } from "./privacy-pass.ts";
 import type { Logger, Metrics } from "./telemetry.ts";
 
 export interface LiveParts {
   readonly live: Live;
   readonly webSocket: LiveWebSocket<Grant>;
+  /** Its HTTP face. */
+  readonly routes: readonly Routes[];
   /** Started once the daemon listens. */
   readonly peers: Peers;
 }
 
-/** Live with its edge. Undefined where nobody could use it: neither a key nor anything public is set. */
+/**
+ * Live with its edge. Undefined where nobody could use it: no key, nothing public, no Privacy Pass. What it opens is
+ * closed with `opening`; `database` is undefined where nothing is kept on disk.
+ */
 export async function openLive(
   config: Config,
+  database: string | undefined,
+  opening: AsyncDisposableStack,
   clock: Clock,
   log: Logger,
   metrics: Metrics,
   report: (error: unknown) => void,
 ): Promise<LiveParts | undefined> {
-  const policy: AccessPolicy = { keys: await keysOf(config), public: publicAccess(config) };
-  if (policy.keys === undefined && policy.public === undefined) {
+  const [keys, open] = [await keysOf(config), publicAccess(config)];
+  if (!keys && !open && !config.privacypassEnabled && !config.privacypassServe) {
     if (config.clusterRoot.length > 0)
       throw new OptionError("--cluster-root: needs auth-key or auth-public.");
     return undefined;
   }
+  const privacy = opening.use(await openPrivacyPass(config, keys, database, clock, log, report));
+  const policy: AccessPolicy = { keys, public: open, privacyPass: privacy.privacyPass };
   const warning = publicAccessWarning(policy.public);
   if (warning) log.warn(warning);
   const certificateHashes = async () => {
@@ -62,7 +74,7 @@ export async function openLive(
   });
   metrics.gauge("postern_live_cluster_links", "Links with other relays that are up.", () => peers.linked);
   measure(live, metrics);
-  return { live, webSocket, peers };
+  return { live, webSocket, peers, routes: [liveRoutes(live), ...privacy.routes] };
 }
 
 /** WebTransport beside the public listener, at the same port; undefined where it is off. */

@@ -96,7 +96,7 @@ export class LiveWebSocket<Admission> {
     } catch (error) {
       if (!(error instanceof RelayError)) this.#report(error);
       const refusal = error instanceof RelayError ? error : new RelayError("internal");
-      return refuse(socket, refusal.status, refusal.message);
+      return refuse(socket, refusal.status, refusal.message, refusal.authenticate);
     }
     if (socket.destroyed) return;
     this.#server.handleUpgrade(request, socket, head, (webSocket) => {
@@ -165,9 +165,10 @@ function offeredSubprotocol(request: IncomingMessage): Subprotocol | undefined {
   return chooseSubprotocol(header.split(",").map((name) => name.trim()));
 }
 
-function refuse(socket: Duplex, status: number, message: string): void {
+function refuse(socket: Duplex, status: number, message: string, authenticate?: string): void {
+  const challenge = authenticate === undefined ? "" : `www-authenticate: ${authenticate}\r\n`;
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: text/plain\r\nconnection: close\r\n` +
-      `access-control-allow-origin: *\r\ncontent-length: ${Buffer.byteLength(message)}\r\n\r\n${message}`,
+      `${challenge}access-control-allow-origin: *\r\ncontent-length: ${Buffer.byteLength(message)}\r\n\r\n${message}`,
   );
 }
