@@ -13,7 +13,7 @@ import type { Handler, RelayRequest } from "#wire/http/request.ts";
 import { emptyReply, type Match, type Routes } from "#wire/http/router.ts";
 import { buildInfo } from "./build-info.ts";
 import { composeMailbox } from "./compose-mailbox.ts";
-import { openLive } from "./live.ts";
+import { listenLiveWebTransport, openLive } from "./live.ts";
 import { openApiRoutes } from "./openapi.ts";
 import { opsHandler } from "./ops.ts";
 import { type Config, OptionError } from "./options.ts";
@@ -87,6 +87,11 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
   });
   starting.defer(() => main.close(0));
   live?.peers.start();
+  const port = Number(new URL(main.url).port);
+  const webTransport =
+    live &&
+    (await listenLiveWebTransport(live, config, { host: config.bind!, port }, clock, log, metrics, report));
+  if (webTransport) starting.defer(() => webTransport.close());
   metrics.gauge("postern_connections", "Connections open on the public listener.", () => main.connections());
   const ops = await listenForOps(config, (at) =>
     listen({
@@ -107,8 +112,9 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
       rendezvous.drain();
       mailbox.drain();
       live?.peers.close();
-      void live?.live.drain();
+      const drained = live?.live.drain();
       await main.close(config.shutdownTimeoutMs);
+      await drained;
       await ops?.close(0);
       await running.disposeAsync();
     },

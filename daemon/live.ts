@@ -1,11 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Clock, systemEntropy } from "#core/clock.ts";
+import { watchTlsFiles } from "#edge/http/tls-files.ts";
 import { dialWebSocket } from "#edge/websocket/dial.ts";
 import { LiveWebSocket, type LiveWebSocketOptions } from "#edge/websocket/live-websocket.ts";
 import {
   listenWebTransport,
-  type WebTransportListener,
   WebTransportUnavailableError,
 } from "#edge/webtransport/webtransport-listener.ts";
 import type { AccessPolicy } from "#modes/live/auth/authorize.ts";
@@ -84,21 +84,34 @@ export async function listenLiveWebTransport(
   at: { host: string; port: number },
   clock: Clock,
   log: Logger,
+  metrics: Metrics,
   report: (error: unknown) => void,
-): Promise<WebTransportListener | undefined> {
+): Promise<{ close(): Promise<void> } | undefined> {
   if (config.webtransport === "off") return undefined;
   if (config.tlsCert === undefined || config.tlsKey === undefined) {
     throw new OptionError("--webtransport: needs tls-cert and tls-key.");
   }
-  log.warn("WebTransport runs on an old QUIC library with known weaknesses. Keep it away from the open internet.");
+  log.warn(
+    "WebTransport runs on an old QUIC library with known weaknesses. Keep it away from the open internet.",
+  );
   const [cert, key] = await Promise.all([readFile(config.tlsCert, "utf8"), readFile(config.tlsKey, "utf8")]);
   const { connectionWindowBytes, streamWindowBytes, streamsMax, idleTimeoutMs, pingIntervalMs } =
     webSocketOptionsOf(config);
   const limits = { connectionWindowBytes, streamWindowBytes, streamsMax, idleTimeoutMs, pingIntervalMs };
   try {
-    return await listenWebTransport(live, { ...at, cert, key, ...limits }, clock, report);
+    const listener = await listenWebTransport(live, { ...at, cert, key, ...limits }, clock, report);
+    const files = { cert: config.tlsCert, key: config.tlsKey };
+    const unwatch = watchTlsFiles(files, (pair) => listener.renew(pair), report);
+    metrics.gauge("postern_live_webtransport_connections", "QUIC connections.", () => listener.connections());
+    return {
+      async close() {
+        unwatch();
+        await listener.close();
+      },
+    };
   } catch (error) {
-    if (error instanceof WebTransportUnavailableError) throw new OptionError(`--webtransport: ${error.message}.`);
+    if (error instanceof WebTransportUnavailableError)
+      throw new OptionError(`--webtransport: ${error.message}.`);
     throw error;
   }
 }

@@ -24,12 +24,12 @@ export type ConnectAnswer =
   | { status: number };
 
 /** Code of HTTP/3 for an end that nobody is to blame for, and for one whose streams make no sense. */
-const h3NoError = 0x100;
+export const h3NoError = 0x100;
 const h3GeneralProtocolError = 0x101;
 const h3StreamCreationError = 0x103;
 
 /** How long a client has to read why its session was closed. */
-const closeGraceMs = 1_000;
+export const closeGraceMs = 1_000;
 
 const headMaxBytes = 16_384;
 /** Streams kept that came before the session they name. */
@@ -99,7 +99,7 @@ export class H3Connection implements SessionConnection {
     receive.onData = (chunk, fin) =>
       this.#guard(() => {
         input.push(chunk);
-        type ??= input.takeVarint();
+        type ??= input.takeType();
         if (type === undefined) return;
         if (send === undefined) this.#onUni(type, receive, input, fin);
         else this.#onBidi(type, stream.streamId, receive, send, input, fin);
@@ -170,7 +170,7 @@ export class H3Connection implements SessionConnection {
 
   /** A stream that names a session, which may not be there yet. */
   #toSession(receive: QuicReceive, send: QuicSend | undefined, input: StreamBuffer, fin: boolean): void {
-    const sessionId = input.takeVarint();
+    const sessionId = input.takeType();
     if (sessionId === undefined) return;
     const rest = input.takeRest();
     const session = this.#sessions.get(sessionId);

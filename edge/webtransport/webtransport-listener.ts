@@ -1,9 +1,16 @@
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import type { QUICConnection } from "@matrixai/quic";
 import type { Clock } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
 import type { LiveAcceptor } from "#wire/live/acceptor.ts";
 import { liteNames } from "#wire/live/version.ts";
-import { type ConnectAnswer, type ConnectRequest, H3Connection } from "./h3-connection.ts";
+import {
+  type ConnectAnswer,
+  type ConnectRequest,
+  closeGraceMs,
+  H3Connection,
+  h3NoError,
+} from "./h3-connection.ts";
 
 export interface WebTransportOptions {
   host: string;
@@ -22,7 +29,7 @@ export interface WebTransportListener {
   readonly port: number;
   connections(): number;
   /** Takes the certificate for new connections. */
-  renew(pair: { cert: string; key: string }): void;
+  renew(pair: { cert: Uint8Array; key: Uint8Array }): void;
   close(): Promise<void>;
 }
 
@@ -75,37 +82,67 @@ export async function listenWebTransport<Admission>(
     },
     reasonToCode: (_type, reason) => (typeof reason === "number" ? reason : 0),
     codeToReason: (_type, code) => code,
+    logger: quic.logger,
   });
-  let connections = 0;
+  const connections = new Set<Promise<void>>();
   server.addEventListener(quic.events.EventQUICServerConnection.name, (event) => {
     const connection = (event as InstanceType<typeof quic.events.EventQUICServerConnection>).detail;
     const h3 = new H3Connection(connection, clock, (request) => answer(acceptor, request, report));
-    connections++;
     connection.addEventListener(quic.events.EventQUICConnectionStream.name, (opened) => {
       h3.onStream((opened as InstanceType<typeof quic.events.EventQUICConnectionStream>).detail);
     });
-    void connection.closedP.then(() => {
-      connections--;
+    const closed = connection.closedP.then(() => {
+      connections.delete(closed);
       h3.lost();
     });
+    connections.add(closed);
     h3.start();
   });
   await server.start({ host: options.host, port: options.port });
   return {
     port: server.port,
-    connections: () => connections,
+    connections: () => connections.size,
     renew: (pair) => server.updateConfig(pair),
-    close: () => server.stop({ isApp: true, errorCode: 0x100, force: true }),
+    async close() {
+      // Sessions that were just closed have their reason still to read.
+      const late = Promise.withResolvers<void>();
+      const cancel = clock.after(2 * closeGraceMs, late.resolve);
+      await Promise.race([Promise.all(connections), late.promise]);
+      cancel();
+      await server.stop({ isApp: true, errorCode: h3NoError, force: true });
+    },
   };
 }
 
 async function load() {
   try {
-    return await import("@matrixai/quic");
+    const [quic, { startStop }, { default: Logger, LogLevel }] = await Promise.all([
+      import("@matrixai/quic"),
+      import("@matrixai/async-init"),
+      import("@matrixai/logger"),
+    ]);
+    holdEarlyStreams(quic.QUICConnection, startStop.running);
+    // It would write addresses to stderr otherwise.
+    return { ...quic, logger: new Logger("quic", LogLevel.SILENT, []) };
   } catch (cause) {
     const advice = "the optional package @matrixai/quic is not installed or does not run on this machine";
     throw new WebTransportUnavailableError(`WebTransport is not available: ${advice}`, { cause });
   }
+}
+
+/**
+ * Keeps the library from giving streams up that arrive while the handshake ends, as it does by itself; they are taken
+ * with the next packet. Doing it twice changes nothing.
+ */
+function holdEarlyStreams(connections: typeof QUICConnection, running: symbol): void {
+  const prototype = connections.prototype as unknown as {
+    processStreams(): void;
+    [running: symbol]: boolean;
+  };
+  const processStreams = prototype.processStreams;
+  prototype.processStreams = function (this: typeof prototype) {
+    if (this[running]) processStreams.call(this);
+  };
 }
 
 /** The binding wants plain buffers of its own. */

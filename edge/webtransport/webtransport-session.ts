@@ -111,7 +111,7 @@ export class WebTransportSession implements Transport {
   onConnectData(chunk: Uint8Array, fin: boolean): void {
     this.#input.push(chunk);
     for (;;) {
-      this.#frameType ??= this.#input.takeVarint();
+      this.#frameType ??= this.#input.takeType();
       if (this.#frameType === undefined) break;
       const body = this.#input.takeMessage();
       if (body === undefined) break;
@@ -136,7 +136,7 @@ export class WebTransportSession implements Transport {
   #onCapsules(bytes: Uint8Array): void {
     this.#capsules.push(bytes);
     for (;;) {
-      this.#capsuleType ??= this.#capsules.takeVarint();
+      this.#capsuleType ??= this.#capsules.takeType();
       if (this.#capsuleType === undefined) return;
       const body = this.#capsules.takeMessage();
       if (body === undefined) return;

@@ -213,7 +213,7 @@ export class Session implements SessionContext, TransportHandler {
     const input = new StreamBuffer(this.controlMaxBytes);
     this.#guard(stream, (chunk, fin) => {
       input.push(chunk);
-      const type = input.takeVarint();
+      const type = input.takeType();
       if (type === undefined) return;
       if (type === uniType.group && this.#sourcing !== undefined) {
         this.#sourcing.onGroupStream(stream, input, fin);
@@ -233,7 +233,7 @@ export class Session implements SessionContext, TransportHandler {
     const stream = new ControlStream(this, bidi);
     stream.onAbort = () => stream.abort(liveError.cancel);
     stream.onInput = (input, fin) => {
-      const type = input.takeVarint();
+      const type = input.takeType();
       if (type !== undefined) this.#dispatch(type, stream, input, fin);
       else if (fin) stream.output.finish();
     };
@@ -292,7 +292,7 @@ export class Session implements SessionContext, TransportHandler {
     let type: number | undefined;
     stream.onInput = (input) => {
       if (this.#version !== undefined) return void input.takeRest();
-      type ??= input.takeVarint();
+      type ??= input.takeType();
       if (type === undefined) return;
       const old = setupClientOld.includes(type);
       if (!old && type !== setupClient) throw new LiveProtocolError("the first stream is not a session's");
@@ -311,7 +311,7 @@ export class Session implements SessionContext, TransportHandler {
     let type: number | undefined;
     stream.onInput = (input) => {
       if (this.#version !== undefined) return void input.takeRest();
-      type ??= input.takeVarint();
+      type ??= input.takeType();
       if (type === undefined) return;
       if (type !== setupServer) throw new LiveProtocolError("the answer is not a server's setup");
       const body = input.takeMessage16();

@@ -273,7 +273,7 @@ class Subscription implements SourceSubscription {
   #onReply(input: StreamBuffer, fin: boolean): void {
     const { version } = this.#session;
     for (;;) {
-      if (version >= 3) this.#replyType ??= input.takeVarint();
+      if (version >= 3) this.#replyType ??= input.takeType();
       if (version >= 3 && this.#replyType === undefined) break;
       const body = input.takeMessage();
       if (body === undefined) break;

@@ -1,38 +1,13 @@
 import assert from "node:assert/strict";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
-import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { build } from "esbuild";
 import type { Browser } from "playwright-core";
 import { launchChromium } from "#tests/support/chromium.ts";
 import { type Postern, startPostern } from "#tests/support/postern.ts";
 import type { Page as BroadcastPage } from "./live/browser-page.ts";
 import { netClient } from "./live/clients.ts";
+import { servePage } from "./live/serve-page.ts";
 
 declare const page: BroadcastPage;
-
-/** The page's script, and an origin of its own to serve it from. */
-async function servePage(): Promise<{ url: string; close(): void }> {
-  const bundle = await build({
-    entryPoints: [join(import.meta.dirname, "live/browser-page.ts")],
-    bundle: true,
-    format: "iife",
-    write: false,
-    logLevel: "silent",
-  });
-  const script = bundle.outputFiles[0]!.text;
-  const server = createServer((request, response) => {
-    const isScript = request.url === "/page.js";
-    response.setHeader("content-type", isScript ? "text/javascript" : "text/html");
-    response.end(isScript ? script : "<!doctype html><title>live</title><script src=/page.js></script>");
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
-    close: () => void server.close().closeAllConnections(),
-  };
-}
 
 describe("@moq/net in Chromium, over WebSocket", { timeout: 120_000 }, () => {
   let browser: Browser;

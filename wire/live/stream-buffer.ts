@@ -27,14 +27,15 @@ export class StreamBuffer {
     this.#bytes = joined;
   }
 
-  takeVarint(): number | undefined {
+  /** The type that opens a stream or a message. One beyond 2^53 is nobody's, and stands for any such. */
+  takeType(): number | undefined {
     const first = this.#bytes[0];
     if (first === undefined) return undefined;
     const length = varintLength(first);
     if (this.#bytes.length < length) return undefined;
-    const value = new Decoder(this.#bytes.subarray(0, length)).varint();
+    const type = new Decoder(this.#bytes.subarray(0, length)).bigVarint();
     this.#bytes = this.#bytes.subarray(length);
-    return value;
+    return type > BigInt(Number.MAX_SAFE_INTEGER) ? Number.MAX_SAFE_INTEGER : Number(type);
   }
 
   /** The body of the next message: a length, then that many bytes. */

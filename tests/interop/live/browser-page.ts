@@ -2,13 +2,18 @@ import * as Net from "@moq/net";
 
 // Runs in the browser: what the test asks for by name.
 
-const open = (url: string) => Net.Connection.connect(new URL(url));
+/** With `hash`, over WebTransport to a relay whose certificate has it; otherwise over WebSocket. */
+function open(url: string, hash?: string): ReturnType<typeof Net.Connection.connect> {
+  if (hash === undefined) return Net.Connection.connect(new URL(url));
+  const webtransport = { serverCertificateHashes: [{ algorithm: "sha-256" as const, value: hash }] };
+  return Net.Connection.connect(new URL(url), { webtransport, websocket: { enabled: false } });
+}
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
 const page = {
   /** Publishes pictures of a canvas, one a group, until the tab closes. */
-  async publish(url: string, path: string): Promise<{ version: string; transport: string }> {
-    const connection = await open(url);
+  async publish(url: string, path: string, hash?: string): Promise<{ version: string; transport: string }> {
+    const connection = await open(url, hash);
     const broadcast = new Net.Broadcast.Producer();
     connection.publish(Net.Path.from(path), broadcast);
     void (async () => {
@@ -19,8 +24,8 @@ const page = {
   },
 
   /** The first frame of each of the next `count` groups, and when the broadcast was announced. */
-  async watch(url: string, path: string, track: string, count: number): Promise<string[]> {
-    const connection = await open(url);
+  async watch(url: string, path: string, track: string, count: number, hash?: string): Promise<string[]> {
+    const connection = await open(url, hash);
     const announced = connection.announced();
     for (let event = await announced.next(); event?.path !== path; event = await announced.next());
     const subscriber = connection.consume(Net.Path.from(path)).subscribe(track, { ordered: true });
@@ -31,6 +36,16 @@ const page = {
     }
     connection.close();
     return frames;
+  },
+
+  /** Why a session over WebTransport was closed, as the browser tells. */
+  async untilClosed(url: string, hash: string): Promise<WebTransportCloseInfo> {
+    const value = Uint8Array.from(hash.match(/../g)!, (byte) => Number.parseInt(byte, 16));
+    const session = new WebTransport(url, { serverCertificateHashes: [{ algorithm: "sha-256", value }] });
+    await session.ready;
+    Object.assign(window, { connected: true });
+    const { closeCode, reason } = await session.closed;
+    return { closeCode: closeCode!, reason: reason! };
   },
 };
 
