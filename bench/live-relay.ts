@@ -6,7 +6,7 @@ import type { Grant } from "#modes/live/grant.ts";
 import { defaultLiveLimits } from "#modes/live/limits.ts";
 import { Relay } from "#modes/live/relay.ts";
 
-// The relay under test of bench/live.ts, in a process of its own: tells its port, then its use when asked.
+// The relay under test of bench/live.ts, in a process of its own: tells its port.
 
 const clock = systemClock();
 const relay = new Relay(clock, systemEntropy, defaultLiveLimits);
@@ -22,8 +22,4 @@ const webSocket = new LiveWebSocket<Grant>(
 const server = createServer();
 webSocket.attach(server);
 server.listen(0, "127.0.0.1", () => process.send!((server.address() as AddressInfo).port));
-process.on("message", () => {
-  const { user, system } = process.cpuUsage();
-  process.send!({ cpuMicros: user + system, rssBytes: process.memoryUsage.rss() });
-});
 process.on("disconnect", () => process.exit(0));

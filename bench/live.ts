@@ -1,5 +1,6 @@
-import { type ChildProcess, fork } from "node:child_process";
+import { type ChildProcess, fork, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { systemClock, systemEntropy } from "#core/clock.ts";
 import { dialWebSocket } from "#edge/websocket/dial.ts";
@@ -13,8 +14,8 @@ import { encodeFrameHeader } from "#wire/live/group.ts";
 import { encodeParameters } from "#wire/live/qmux.ts";
 import { encodeSubscribe } from "#wire/live/subscribe.ts";
 
-// Fan-out 1 to N over plain WebSocket (qmux-02, moq-lite-05), relay and load each in a process of its own:
-//   node bench/live.ts [--quick]
+// Fan-out 1 to N over plain WebSocket (qmux-01, moq-lite-05), relay and load each in a process of its own:
+//   node bench/live.ts [--quick] [--beside PATH/TO/moq-relay]
 // A delivery is one frame at one subscriber. Subscribers count bytes on raw sockets, so that the load costs little;
 // latency is read from a mark in the frames of the paced rows.
 
@@ -32,7 +33,14 @@ interface Usage {
   rssBytes: number;
 }
 
+/** A relay under test, in a process of its own. */
+interface Rival {
+  name: string;
+  start(): Promise<{ child: ChildProcess; port: number }>;
+}
+
 const quick = process.argv.includes("--quick");
+const beside = process.argv[process.argv.indexOf("--beside") + 1];
 const seconds = quick ? 3 : 10;
 const rows: Row[] = [
   ...[10, 100].map((subscribers) => ({ subscribers, frameBytes: 1024, framesPerSecond: 0 })),
@@ -43,6 +51,8 @@ const rows: Row[] = [
 
 const mark = randomBytes(8);
 const unlimited = 2 ** 40;
+/** Headers of frame, stream, record and WebSocket, about. */
+const overheadBytes = 12;
 
 /** Numbers the frames of one track, group by group, into whatever sink the relay under test asked with. */
 class Publisher implements TrackSource {
@@ -110,7 +120,7 @@ function subscribeTo(port: number, latencies: number[] | undefined): Promise<Sub
     socket.on("error", reject);
     socket.write(
       "GET / HTTP/1.1\r\nhost: relay\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n" +
-        `sec-websocket-key: ${randomBytes(16).toString("base64")}\r\nsec-websocket-protocol: qmux-02.moq-lite-05\r\n\r\n`,
+        `sec-websocket-key: ${randomBytes(16).toString("base64")}\r\nsec-websocket-protocol: qmux-01.moq-lite-05\r\n\r\n`,
     );
     socket.once("data", () => {
       const parameters = encodeParameters(
@@ -138,8 +148,8 @@ function subscribeTo(port: number, latencies: number[] | undefined): Promise<Sub
         encodeSubscribe({ id: 0, broadcast: "bench", track: "video", ...options }, 5),
       );
       const stream = concat(new Uint8Array([0x0a, 0x00, subscribe.length]), subscribe);
-      socket.write(masked(parameters));
-      socket.write(masked(stream));
+      const setup = new Uint8Array([0x0b, 0x02, 0x03, 0x01, 0x01, 0x00]);
+      for (const frame of [parameters, setup, stream]) socket.write(masked(frame));
       resolve(new Subscriber(socket, latencies));
     });
   });
@@ -151,11 +161,8 @@ const masked = (payload: Uint8Array): Uint8Array =>
 
 const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-async function run(row: Row): Promise<string> {
-  const child = fork(new URL("./live-relay.ts", import.meta.url), {
-    stdio: ["ignore", "inherit", "inherit", "ipc"],
-  });
-  const port = (await message(child)) as number;
+async function run(row: Row, rival: Rival): Promise<string> {
+  const { child, port } = await rival.start();
   const clock = systemClock();
   const local = new Relay(clock, systemEntropy, defaultLiveLimits);
   const publisher = new Publisher(row);
@@ -169,7 +176,7 @@ async function run(row: Row): Promise<string> {
     (mux) => void local.accept(mux, grant),
   );
 
-  const idle = await usage(child);
+  const idle = usage(child);
   const latencies: number[] | undefined = row.framesPerSecond > 0 ? [] : undefined;
   const subscribers: Subscriber[] = [];
   while (subscribers.length < row.subscribers) subscribers.push(await subscribeTo(port, latencies));
@@ -180,7 +187,7 @@ async function run(row: Row): Promise<string> {
   }
   if (latencies) latencies.length = 0;
 
-  const before = await usage(child);
+  const before = usage(child);
   const bytesBefore = sum(subscribers);
   const framesBefore = publisher.frames;
   const begin = performance.now();
@@ -189,11 +196,10 @@ async function run(row: Row): Promise<string> {
   else await pace(row, publisher, begin, end);
   const elapsed = (performance.now() - begin) / 1000;
   await new Promise((resolve) => setTimeout(resolve, 300));
-  const after = await usage(child);
+  const after = usage(child);
   const wireBytes = sum(subscribers) - bytesBefore;
   const wanted = (publisher.frames - framesBefore) * row.subscribers;
-  // Headers of stream, record and WebSocket are some 20 bytes a frame.
-  const deliveries = latencies?.length ?? Math.round(wireBytes / (row.frameBytes + 20));
+  const deliveries = latencies?.length ?? Math.round(wireBytes / (row.frameBytes + overheadBytes));
   const cpu = (after.cpuMicros - before.cpuMicros) / deliveries;
   latencies?.sort((a, b) => a - b);
   const quantile = (q: number) =>
@@ -202,6 +208,7 @@ async function run(row: Row): Promise<string> {
   local.close(0, "done");
   child.kill();
   return [
+    rival.name,
     `1→${row.subscribers}`,
     `${row.frameBytes} B`,
     row.framesPerSecond || "unpaced",
@@ -215,13 +222,25 @@ async function run(row: Row): Promise<string> {
   ].join(" | ");
 }
 
-/** Keeps every subscriber busy, none more than a few hundred frames behind the publisher. */
+/**
+ * Keeps every subscriber busy, none more than a few hundred frames behind the publisher. Frames are reckoned from bytes,
+ * which is not exact, and groups may be skipped: when nothing moves any more, everybody is taken to have caught up.
+ */
 async function flood(row: Row, publisher: Publisher, subscribers: Subscriber[], end: number): Promise<void> {
-  const base = subscribers.map((subscriber) => subscriber.bytes);
-  const from = publisher.frames;
+  let base = subscribers.map((subscriber) => subscriber.bytes);
+  let from = publisher.frames;
+  let before = sum(subscribers);
+  let movedAt = performance.now();
   while (performance.now() < end) {
+    const received = sum(subscribers);
+    if (received !== before) movedAt = performance.now();
+    else if (performance.now() - movedAt > 50) {
+      base = subscribers.map((subscriber) => subscriber.bytes);
+      from = publisher.frames;
+    }
+    before = received;
     const slowest = Math.min(...subscribers.map((subscriber, at) => subscriber.bytes - base[at]!));
-    const ahead = publisher.frames - from - slowest / (row.frameBytes + 20);
+    const ahead = publisher.frames - from - slowest / (row.frameBytes + overheadBytes);
     for (let frames = ahead; frames < 512; frames++) publisher.write();
     await tick();
   }
@@ -241,15 +260,40 @@ const sum = (subscribers: Subscriber[]): number =>
 const message = (child: ChildProcess): Promise<unknown> =>
   new Promise((resolve) => child.once("message", resolve));
 
-async function usage(child: ChildProcess): Promise<Usage> {
-  const answer = message(child);
-  child.send("usage");
-  return (await answer) as Usage;
+/** What a process has used so far, as the kernel counts it (proc(5)): clock ticks of 10 ms, pages of 4 KiB. */
+function usage({ pid }: ChildProcess): Usage {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const pages = Number(readFileSync(`/proc/${pid}/statm`, "utf8").split(" ")[1]);
+  return { cpuMicros: (Number(fields[11]) + Number(fields[12])) * 10_000, rssBytes: pages * 4096 };
 }
 
+const ours: Rival = {
+  name: "postern",
+  async start() {
+    const script = new URL("./live-relay.ts", import.meta.url);
+    const child = fork(script, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    return { child, port: (await message(child)) as number };
+  },
+};
+
+const moqRelay = (binary: string): Rival => ({
+  name: "moq-relay",
+  async start() {
+    const at = "127.0.0.1:14443";
+    const listen = ["--listen", at, "--listen-tls-generate", "localhost", "--web-http-listen", at];
+    const child = spawn(binary, [...listen, "--auth-public", "**", "--log-level", "error"], {
+      stdio: "ignore",
+    });
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    return { child, port: 14_443 };
+  },
+});
+
+const rivals = [ours, ...(process.argv.includes("--beside") && beside ? [moqRelay(beside)] : [])];
 console.log(
-  "fan-out | frame | fps | deliveries/s | of wanted | wire | relay CPU µs/delivery | p50 / p99 ms | RSS | RSS/conn",
+  "relay | fan-out | frame | fps | deliveries/s | of wanted | wire | relay CPU µs/delivery | p50 / p99 ms | RSS | RSS/conn",
 );
-console.log("---|---|---|---|---|---|---|---|---|---");
-for (const row of rows) console.log(await run(row));
+console.log("---|---|---|---|---|---|---|---|---|---|---");
+for (const row of rows) for (const rival of rivals) console.log(await run(row, rival));
 process.exit(0);
