@@ -176,6 +176,8 @@ async function run(row: Row, rival: Rival): Promise<string> {
     (mux) => void local.accept(mux, grant),
   );
 
+  // The announcement is there before anybody subscribes.
+  await new Promise((resolve) => setTimeout(resolve, 200));
   const idle = usage(child);
   const latencies: number[] | undefined = row.framesPerSecond > 0 ? [] : undefined;
   const subscribers: Subscriber[] = [];
