@@ -18,7 +18,7 @@ import {
   verifyingKey,
 } from "#modes/live/auth/key.ts";
 import { oneKey } from "#modes/live/auth/key-source.ts";
-import { mintToken, verifyToken } from "#modes/live/auth/token.ts";
+import { mintToken, tokenId, verifyToken } from "#modes/live/auth/token.ts";
 import type { Command } from "./command.ts";
 
 const help = `postern token: keys and tokens for the live mode.
@@ -32,7 +32,7 @@ key new   makes a key. FILE is readable by you alone and never overwritten; --pu
           ALG is one of ${algorithms.join(", ")}; ES256 when not given.
 mint      prints a token. --put and --get name what may be published and watched, relative to --root;
           "" is everything below it. It expires after --expires (1h), or never with --expires never.
-inspect   prints what a token says; with --key, whether it is valid now (exit code 1 when not).
+inspect   prints what a token says, and its id for --auth-revoked; with --key, whether it is valid now (exit code 1 when not).
           JWT may be - for the standard input.
 `;
 
@@ -152,7 +152,7 @@ function readable(jwt: string): object {
   try {
     const claims = decodeJwt(jwt);
     const expires = claims.exp === undefined ? "never" : new Date(claims.exp * 1000).toISOString();
-    return { header: decodeProtectedHeader(jwt), claims, expires };
+    return { id: tokenId(jwt), header: decodeProtectedHeader(jwt), claims, expires };
   } catch {
     throw new UsageError("this is no token: a token is three texts in base64url, joined by dots");
   }

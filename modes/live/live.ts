@@ -30,6 +30,8 @@ export class Live implements LiveAcceptor<Grant> {
   readonly relay: Relay;
   readonly certificateHashes: () => Promise<readonly string[]>;
   readonly #policy: AccessPolicy;
+  /** What let a session in, for as long as it lasts. */
+  readonly #tokens = new WeakMap<Grant, string>();
   #fetches = 0;
 
   constructor({ clock, entropy, options, policy, certificateHashes }: LiveSetup) {
@@ -49,7 +51,36 @@ export class Live implements LiveAcceptor<Grant> {
 
   /** The same for a plain request, which takes no session's place. */
   async admitRequest(knock: Knock): Promise<Grant> {
-    return authorize(knock.path, credentialsOf(knock), this.clock.now(), this.#policy);
+    const credentials = credentialsOf(knock);
+    const grant = await authorize(knock.path, credentials, this.clock.now(), this.#policy);
+    if (credentials.jwt) this.#tokens.set(grant, credentials.jwt);
+    return grant;
+  }
+
+  /** Ends the sessions whose token would not let them in any more: revoked, or its key gone. */
+  async recheck(): Promise<void> {
+    const outcomes = new Map<string, Promise<boolean>>();
+    for (const session of [...this.relay.sessions]) {
+      const jwt = this.#tokens.get(session.grant);
+      if (jwt === undefined) continue;
+      const key = `${session.grant.root} ${jwt}`;
+      let good = outcomes.get(key);
+      if (!good) {
+        good = this.#isGood(session.grant.root, jwt);
+        outcomes.set(key, good);
+      }
+      if (!(await good)) session.close(liveError.unauthorized, "the token is no longer accepted");
+    }
+  }
+
+  async #isGood(path: string, jwt: string): Promise<boolean> {
+    try {
+      await authorize(path, { jwt, privateTokens: [] }, this.clock.now(), this.#policy);
+      return true;
+    } catch (error) {
+      if (error instanceof RelayError && error.code === "unauthorized") return false;
+      throw error;
+    }
   }
 
   accept(transport: Transport, grant: Grant): void {
