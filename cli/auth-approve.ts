@@ -15,8 +15,6 @@ const warnings: Readonly<Record<AuthRequestWarning, string>> = {
 
 export const authApprove = clientCommand({
   name: "auth approve",
-  group: "Pubky Auth",
-  summary: "look at a sign-in request and approve it with your key",
   usage: "auth approve LINK --key FILE [OPTIONS]",
   about: `
 The authenticator's side of Pubky Auth. Shows what the link asks for, asks you, then signs, seals and leaves the token at

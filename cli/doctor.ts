@@ -19,8 +19,6 @@ const marks = { ok: "ok     ", warning: "warning", failed: "FAILED " } as const;
 
 export const doctor = clientCommand({
   name: "doctor",
-  group: "Help yourself",
-  summary: "find out whether a relay works for everybody, and why not",
   usage: "doctor [URL] [OPTIONS]",
   about: `
 Asks the relay as a client does and says what it found: does it answer and how fast, which TLS and HTTP, do the clocks

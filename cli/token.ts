@@ -40,11 +40,8 @@ inspect   prints what a token says, and its id for --auth-revoked; with --key, w
 class UsageError extends Error {}
 
 export const token: Command = {
-  name: "token",
-  group: "Run a relay",
-  summary: "make keys and tokens for the live mode, and look into them",
   options: {},
-  words: ["key new", "mint", "inspect"],
+  words: ["key", "mint", "inspect"],
   async run(args) {
     if (args.length === 0 || args.includes("--help") || args.includes("-h")) {
       process.stdout.write(help);
