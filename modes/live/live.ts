@@ -4,9 +4,9 @@ import type { ValuesOf } from "#core/options.ts";
 import type { Knock, LiveAcceptor } from "#wire/live/acceptor.ts";
 import { liveError } from "#wire/live/error-code.ts";
 import type { Transport } from "#wire/live/transport.ts";
-import { type AccessPolicy, authorize } from "./auth/authorize.ts";
+import { type AccessPolicy, authorize, parseSessionPath } from "./auth/authorize.ts";
 import { credentialsOf } from "./auth/credentials.ts";
-import type { Grant } from "./grant.ts";
+import type { AdmitAtSetup, Grant } from "./grant.ts";
 import type { LiveLimits } from "./limits.ts";
 import type { liveOptions } from "./options.ts";
 import { Relay } from "./relay.ts";
@@ -32,6 +32,7 @@ export class Live implements LiveAcceptor<Grant> {
   readonly #policy: AccessPolicy;
   /** What let a session in, for as long as it lasts. */
   readonly #tokens = new WeakMap<Grant, string>();
+  readonly #admitAtSetup = new WeakMap<Grant, AdmitAtSetup>();
   #fetches = 0;
 
   constructor({ clock, entropy, options, policy, certificateHashes }: LiveSetup) {
@@ -46,7 +47,17 @@ export class Live implements LiveAcceptor<Grant> {
   async admit(knock: Knock): Promise<Grant> {
     if (!this.relay.open)
       throw new RelayError("at_capacity", { text: "No further session is taken", retryAfterSeconds: 5 });
-    return this.admitRequest(knock);
+    try {
+      return await this.admitRequest(knock);
+    } catch (error) {
+      const { privacyPass } = this.#policy;
+      const waits = error instanceof RelayError && error.code === "unauthorized" && bringsNothing(knock);
+      if (!privacyPass || !waits || !knock.beginsWithSetup) throw error;
+      // Not refused yet: the original relay's clients show a private token in their SETUP, and get the challenge there.
+      const nothing: Grant = { root: "", put: [], get: [], cluster: false, expiresAt: undefined };
+      this.#admitAtSetup.set(nothing, privacyPass.atSetup(parseSessionPath(knock.path), this.clock));
+      return nothing;
+    }
   }
 
   /** The same for a plain request, which takes no session's place. */
@@ -84,7 +95,7 @@ export class Live implements LiveAcceptor<Grant> {
   }
 
   accept(transport: Transport, grant: Grant): void {
-    if (this.relay.open) this.relay.accept(transport, grant);
+    if (this.relay.open) this.relay.accept(transport, grant, this.#admitAtSetup.get(grant));
     else refuseLate(transport);
   }
 
@@ -112,6 +123,11 @@ export class Live implements LiveAcceptor<Grant> {
     });
     relay.close(liveError.cancel, "the relay is going down");
   }
+}
+
+function bringsNothing(knock: Knock): boolean {
+  const { jwt, privateTokens } = credentialsOf(knock);
+  return !jwt && privateTokens.length === 0;
 }
 
 /** There was room when it knocked, and is none now. */
