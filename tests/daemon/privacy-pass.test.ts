@@ -6,7 +6,7 @@ import { describe, test } from "node:test";
 import { publicVerif, TokenChallenge, WWWAuthenticateHeader } from "@cloudflare/privacypass-ts";
 import WebSocket from "ws";
 import { netClient } from "#tests/interop/live/clients.ts";
-import { startPostern } from "#tests/support/postern.ts";
+import { runPostern, startPostern } from "#tests/support/postern.ts";
 import { temporaryFolder } from "#tests/support/temporary-folder.ts";
 import { decodeBase64url, encodeBase64url } from "#wire/base64url.ts";
 import { tokenHeader } from "#wire/privacy-pass/authorization.ts";
@@ -160,6 +160,39 @@ describe("Privacy Pass in the daemon", { timeout: 60_000 }, () => {
     ]);
     assert.equal((await fetch(new URL("/token-request", gated.url), { method: "POST" })).status, 401);
   });
+});
+
+describe("a Privacy Pass option that cannot be", { timeout: 60_000 }, () => {
+  for (const [name, args, says] of [
+    [
+      "a key file that is absent",
+      ["--privacypass-enabled", "--privacypass-issuer-key", "none.pem"],
+      /cannot be read/,
+    ],
+    [
+      "a key file that holds none",
+      ["--privacypass-enabled", "--privacypass-issuer-key", "package.json"],
+      /no RSA key/,
+    ],
+    [
+      "our issuer's key that is none",
+      ["--privacypass-serve", "--privacypass-serve-key", "package.json"],
+      /auth-key/,
+    ],
+    [
+      "the gate `secret` without one",
+      ["--privacypass-serve", "--privacypass-serve-gate", "secret"],
+      /serve-secret/,
+    ],
+    ["a short secret", ["--privacypass-secret", "short"], /at least 32 characters/],
+  ] as const) {
+    test(`stops the start: ${name}`, async () => {
+      const { code, stderr } = await runPostern(["serve", "--port", "0", "--ops-listen", "off", ...args]);
+      assert.equal(code, 2);
+      assert.match(stderr, says);
+      assert.ok(!stderr.includes("short"));
+    });
+  }
 });
 
 function writeKey(file: string): string {
