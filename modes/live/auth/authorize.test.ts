@@ -165,6 +165,13 @@ describe("a session with a token", () => {
       knock({ path: "room", jwt: await mint({ put: ["me", "you"] }), now }, policy),
       refusal("unauthorized", "The token allows more than its key may"),
     );
+    const peer = { path: "room", jwt: await mint({ cluster: true }), now };
+    await assert.rejects(
+      knock(peer, policy),
+      refusal("unauthorized", "The token allows more than its key may"),
+    );
+    const forPeers = { ...file, scope: { ...scoped.scope, cluster: true } };
+    assert.equal((await knock(peer, await policyOf(forPeers))).cluster, true);
   });
 
   test("is refused once it was revoked, however its signature is written", async () => {
