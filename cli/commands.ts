@@ -5,9 +5,11 @@ import { type Command, commandGroups } from "./command.ts";
 import { completions } from "./completions.ts";
 import { config } from "./config.ts";
 import { doctor } from "./doctor.ts";
+import { exchangeClaim, exchangeComplete, exchangeOffer } from "./exchange.ts";
 import { exitCodesHelp } from "./exit-codes.ts";
 import { keyNew } from "./key-new.ts";
 import { keyShow } from "./key-show.ts";
+import { mailboxAck, mailboxFetch, mailboxPurge, mailboxSend } from "./mailbox.ts";
 import { receive } from "./receive.ts";
 import { send } from "./send.ts";
 import { serve } from "./serve.ts";
@@ -20,6 +22,13 @@ export const commands: readonly Command[] = [
   token,
   send,
   receive,
+  mailboxSend,
+  mailboxFetch,
+  mailboxAck,
+  mailboxPurge,
+  exchangeOffer,
+  exchangeClaim,
+  exchangeComplete,
   authRequest,
   authApprove,
   authVerify,
