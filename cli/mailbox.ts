@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { OptionError } from "#core/flags.ts";
-import { flag, integer, text } from "#core/options.ts";
+import { duration, flag, text } from "#core/options.ts";
 import { clientCommand } from "./client-command.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { mailboxAt, mailboxName, mailboxOptions } from "./mailbox-relay.ts";
@@ -46,15 +46,11 @@ export const mailboxFetch = clientCommand({
 Prints one line for each message, oldest first: its mailbox, id, time, and the bytes as base64. Nothing is removed:
 postern mailbox ack does that.
 
-  postern mailbox fetch "$MAILBOX" --wait 25
+  postern mailbox fetch "$MAILBOX" --wait 25s
   postern mailbox fetch "$MAILBOX" --json | jq -r .blobId`,
   options: {
     ...mailboxOptions,
-    waitSeconds: integer({
-      default: 0,
-      atMost: 600,
-      doc: "Wait this many seconds for a message if there is none.",
-    }),
+    waitMs: duration({ default: "0s", atMost: "10m", doc: "Wait this long for a message if there is none." }),
     all: flag({ default: false, doc: "Go on until there is no further page." }),
   },
   operandsMost: 100,
@@ -66,7 +62,7 @@ postern mailbox ack does that.
     do {
       const page = await relay.fetch(mailboxes, {
         signal: terminal.signal,
-        ...(values.waitSeconds > 0 ? { waitSeconds: values.waitSeconds } : {}),
+        ...(values.waitMs > 0 ? { waitSeconds: Math.ceil(values.waitMs / 1000) } : {}),
         ...(cursor === undefined ? {} : { cursor }),
       });
       for (const { mailbox, blobId, ciphertext, createdAt } of page.messages) {
