@@ -185,7 +185,10 @@ test(
     using folder = temporaryFolder();
     await using relay = await startActivated(2, ["--persist-db", folder.file("relay.db")]);
     const flow = new sdk.Pubky().startAuthFlow(CAPS, sdk.AuthFlowKind.signin(), `${relay.url}/inbox`);
-    const channel = channelUrl(`${relay.url}/inbox`, parseAuthRequest(flow.authorizationUrl).link.clientSecret);
+    const channel = channelUrl(
+      `${relay.url}/inbox`,
+      parseAuthRequest(flow.authorizationUrl).link.clientSecret,
+    );
     // The app polls by now or will soon: cut or queued, its flow has to go on.
     await (await fetch(`${channel}/ack`)).text();
     relay.stop();
