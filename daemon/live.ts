@@ -3,6 +3,11 @@ import { join } from "node:path";
 import { type Clock, systemEntropy } from "#core/clock.ts";
 import { dialWebSocket } from "#edge/websocket/dial.ts";
 import { LiveWebSocket, type LiveWebSocketOptions } from "#edge/websocket/live-websocket.ts";
+import {
+  listenWebTransport,
+  type WebTransportListener,
+  WebTransportUnavailableError,
+} from "#edge/webtransport/webtransport-listener.ts";
 import type { AccessPolicy } from "#modes/live/auth/authorize.ts";
 import { KeyError, parseKeyFile, verifyingKey } from "#modes/live/auth/key.ts";
 import { firstOf, type KeySource, keyFolder, oneKey } from "#modes/live/auth/key-source.ts";
@@ -74,6 +79,32 @@ export async function openLive(
   metrics.gauge("postern_live_cluster_links", "Links with other relays that are up.", () => peers.linked);
   measure(live, metrics);
   return { live, webSocket, peers, routes: [liveRoutes(live), ...privacy.routes] };
+}
+
+/** WebTransport beside the public listener, at the same port; undefined where it is off. */
+export async function listenLiveWebTransport(
+  { live }: LiveParts,
+  config: Config,
+  at: { host: string; port: number },
+  clock: Clock,
+  log: Logger,
+  report: (error: unknown) => void,
+): Promise<WebTransportListener | undefined> {
+  if (config.webtransport === "off") return undefined;
+  if (config.tlsCert === undefined || config.tlsKey === undefined) {
+    throw new OptionError("--webtransport: needs tls-cert and tls-key.");
+  }
+  log.warn("WebTransport runs on an old QUIC library with known weaknesses. Keep it away from the open internet.");
+  const [cert, key] = await Promise.all([readFile(config.tlsCert, "utf8"), readFile(config.tlsKey, "utf8")]);
+  const { connectionWindowBytes, streamWindowBytes, streamsMax, idleTimeoutMs, pingIntervalMs } =
+    webSocketOptionsOf(config);
+  const limits = { connectionWindowBytes, streamWindowBytes, streamsMax, idleTimeoutMs, pingIntervalMs };
+  try {
+    return await listenWebTransport(live, { ...at, cert, key, ...limits }, clock, report);
+  } catch (error) {
+    if (error instanceof WebTransportUnavailableError) throw new OptionError(`--webtransport: ${error.message}.`);
+    throw error;
+  }
 }
 
 async function keysOf({ authKey, authKeyDir }: Config): Promise<KeySource | undefined> {
