@@ -5,7 +5,6 @@ import { ClientAddresses } from "#edge/http/client-address.ts";
 import { withCors } from "#edge/http/cors.ts";
 import { inheritedSocket, type ListenAt, type Listener, listen } from "#edge/http/listener.ts";
 import { withRateLimit } from "#edge/http/rate-limit.ts";
-import { liveRoutes } from "#modes/live/routes.ts";
 import { Rendezvous } from "#modes/rendezvous/rendezvous.ts";
 import { rendezvousRoutes } from "#modes/rendezvous/routes.ts";
 import { openMemoryRendezvousStore } from "#store/memory/rendezvous-store.ts";
@@ -13,6 +12,7 @@ import { openSqliteRendezvousStore } from "#store/sqlite/rendezvous-store.ts";
 import type { Handler, RelayRequest } from "#wire/http/request.ts";
 import { emptyReply, type Routes } from "#wire/http/router.ts";
 import { buildInfo } from "./build-info.ts";
+import { composeMailbox } from "./compose-mailbox.ts";
 import { openLive } from "./live.ts";
 import { openApiRoutes } from "./openapi.ts";
 import { opsHandler } from "./ops.ts";
@@ -42,11 +42,10 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
   let ready = false;
 
   await using starting = new AsyncDisposableStack();
+  const database = databasePath(config, env);
   const inMemory = config.persistDb === "memory";
   const store = starting.use(
-    inMemory
-      ? openMemoryRendezvousStore(config)
-      : await openSqliteRendezvousStore(databasePath(config, env), config, clock),
+    inMemory ? openMemoryRendezvousStore(config) : await openSqliteRendezvousStore(database, config, clock),
   );
   const rendezvous = new Rendezvous(config, store, clock, report);
   const stopSweeping = rendezvous.every(sweepEveryMs, () => void rendezvous.sweep().catch(report));
@@ -60,25 +59,41 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
   metrics.gauge("postern_rendezvous_bytes", "Bytes of messages kept.", () => store.usage().bytes);
   metrics.gauge("postern_rendezvous_waiters", "Requests that wait.", () => rendezvous.waiters);
 
-  const live = await openLive(config, clock, log, metrics, report);
+  const routes: Routes[] = [];
+  const everything = router(routes, metrics, log);
+  const mailbox = await composeMailbox({
+    config,
+    databasePath: database,
+    clock,
+    metrics,
+    log,
+    report,
+    handler: everything,
+    opened: starting,
+  });
+  const live = await openLive(config, inMemory ? undefined : database, starting, clock, log, metrics, report);
+  routes.push(...mailbox.routes, rendezvousRoutes(rendezvous), openApiRoutes(), ...(live?.routes ?? []));
 
-  const routes: Routes[] = [rendezvousRoutes(rendezvous), openApiRoutes()];
-  if (live) routes.push(liveRoutes(live.live));
   const policy = config.corsAllowAll ? ["mirror"] : config.cors;
-  const handler = withCors(policy, withRateLimit(config, clock, router(routes, metrics, log)));
+  const handler = withCors(policy, withRateLimit(config, clock, everything));
   const tls = tlsFiles(config);
   const shared = { limits: config, addresses: new ClientAddresses(config.trustedProxies), report };
   const main = await listen({
     ...shared,
-    at: inheritedSocket(env, process.pid) ?? { host: config.bind!, port: config.port },
+    at: inheritedSocket(env, process.pid) ?? listenAddress(config),
     handler,
     ...(live ? { onUpgrade: (...upgrade) => void live.webSocket.upgrade(...upgrade) } : {}),
     ...(tls ? { tls } : {}),
   });
   starting.defer(() => main.close(0));
+  live?.peers.start();
   metrics.gauge("postern_connections", "Connections open on the public listener.", () => main.connections());
   const ops = await listenForOps(config, (at) =>
-    listen({ ...shared, at, handler: opsHandler({ metrics, build: buildInfo(), isReady: () => ready }) }),
+    listen({
+      ...shared,
+      at,
+      handler: opsHandler({ metrics, build: buildInfo(), isReady: () => ready, token: config.metricsToken }),
+    }),
   );
   if (ops) log.info({ url: ops.url }, "operations listener");
 
@@ -90,6 +105,8 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
     async close() {
       ready = false;
       rendezvous.drain();
+      mailbox.drain();
+      live?.peers.close();
       void live?.live.drain();
       await main.close(config.shutdownTimeoutMs);
       await ops?.close(0);
@@ -125,6 +142,27 @@ function databasePath(config: Config, env: NodeJS.ProcessEnv): string {
   return resolve(env.STATE_DIRECTORY ?? ".", config.persistDb!);
 }
 
+/** `listen` wins over `bind` and `port`. Its operators promised TLS in front of what is open to others. */
+function listenAddress({ listen, bind, port, tlsVerified, tlsCert }: Config): ListenAt {
+  if (listen === undefined) return { host: bind!, port };
+  const at = hostAndPort(listen);
+  const isLoopback = at.host === "localhost" || at.host === "::1" || at.host.startsWith("127.");
+  if (!isLoopback && !tlsVerified && tlsCert === undefined) {
+    throw new Error(
+      `--listen ${listen} is open to others: put TLS in front and set --tls-verified, or give --tls-cert and --tls-key`,
+    );
+  }
+  return at;
+}
+
+function hostAndPort(address: string): { host: string; port: number } {
+  const colon = address.lastIndexOf(":");
+  return {
+    host: address.slice(0, colon).replace(/^\[(.*)\]$/, "$1"),
+    port: Number(address.slice(colon + 1)),
+  };
+}
+
 function tlsFiles({ tlsCert, tlsKey }: Config): { cert: string; key: string } | undefined {
   if (tlsCert !== undefined && tlsKey !== undefined) return { cert: tlsCert, key: tlsKey };
   if (tlsCert === undefined && tlsKey === undefined) return undefined;
@@ -139,11 +177,7 @@ async function listenForOps(
 ): Promise<Listener | undefined> {
   if (opsListen === "off") return undefined;
   if (opsListen !== "auto") {
-    const colon = opsListen!.lastIndexOf(":");
-    return open({
-      host: opsListen!.slice(0, colon).replace(/^\[(.*)\]$/, "$1"),
-      port: Number(opsListen!.slice(colon + 1)),
-    });
+    return open(hostAndPort(opsListen!));
   }
   const host = "127.0.0.1";
   return open({ host, port: 8081 }).catch((error: NodeJS.ErrnoException) => {

@@ -1,5 +1,6 @@
+import { createHash, timingSafeEqual } from "node:crypto";
 import { Reply } from "#wire/http/reply.ts";
-import { type Handler, pathOf } from "#wire/http/request.ts";
+import { type Handler, pathOf, type RelayRequest } from "#wire/http/request.ts";
 import { emptyReply } from "#wire/http/router.ts";
 import type { BuildInfo } from "./build-info.ts";
 import type { Metrics } from "./telemetry.ts";
@@ -9,10 +10,12 @@ export interface OpsParts {
   readonly build: BuildInfo;
   /** False while starting and from the moment the daemon drains. */
   isReady(): boolean;
+  /** What `/metrics` asks for; undefined lets everybody read them. */
+  readonly token?: string | undefined;
 }
 
 /** What operators and their tools ask: is it alive, does it take traffic, what does it count, which build is it. */
-export function opsHandler({ metrics, build, isReady }: OpsParts): Handler {
+export function opsHandler({ metrics, build, isReady, token }: OpsParts): Handler {
   const json = (status: number, value: unknown) =>
     new Reply(
       status,
@@ -22,12 +25,20 @@ export function opsHandler({ metrics, build, isReady }: OpsParts): Handler {
       ],
       `${JSON.stringify(value)}\n`,
     );
-  const pages: Record<string, () => Promise<Response>> = {
+  const pages: Record<string, (request: RelayRequest) => Promise<Response>> = {
     "/health": async () => json(200, { status: "ok" }),
     "/ready": async () => (isReady() ? json(200, { status: "ready" }) : json(503, { status: "draining" })),
     "/build-info": async () => json(200, build),
-    "/metrics": async () =>
-      new Reply(200, [["content-type", metrics.registry.contentType]], await metrics.registry.metrics()),
+    "/metrics": async (request) => {
+      if (token !== undefined && !bearerIs(request, token)) {
+        return new Reply(401, [["www-authenticate", "Bearer"]], "Unauthorized");
+      }
+      return new Reply(
+        200,
+        [["content-type", metrics.registry.contentType]],
+        await metrics.registry.metrics(),
+      );
+    },
     "/": async () =>
       new Reply(
         200,
@@ -40,6 +51,12 @@ export function opsHandler({ metrics, build, isReady }: OpsParts): Handler {
     if (!page) return json(404, { error: "Not found. Try /health, /ready, /metrics or /build-info." });
     if (request.method !== "GET" && request.method !== "HEAD")
       return emptyReply(405, [["allow", "GET,HEAD"]]);
-    return page();
+    return page(request);
   };
+}
+
+/** Compares hashes, so that time tells neither the token nor its length. */
+function bearerIs(request: RelayRequest, token: string): boolean {
+  const hash = (text: string) => createHash("sha256").update(text).digest();
+  return timingSafeEqual(hash(request.headers.get("authorization") ?? ""), hash(`Bearer ${token}`));
 }

@@ -14,8 +14,10 @@ import {
   variableName,
 } from "#core/options.ts";
 import { httpOptions } from "#edge/http/options.ts";
+import { ohttpOptions } from "#edge/ohttp/options.ts";
 import { liveAuthOptions } from "#modes/live/auth/options.ts";
 import { liveOptions } from "#modes/live/options.ts";
+import { mailboxOptions } from "#modes/mailbox/options.ts";
 import { rendezvousOptions } from "#modes/rendezvous/options.ts";
 
 export { OptionError };
@@ -36,6 +38,14 @@ const daemonOptions = {
     doc: "Address of the operations listener (`/health`, `/ready`, `/metrics`, `/build-info`): HOST:PORT, `auto` (127.0.0.1:8081, or a free port if that is taken) or `off`. Keep it away from the public.",
     pattern: /^(auto|off|.+:\d{1,5})$/,
     allowed: "HOST:PORT, auto or off",
+    also: { env: ["RELAY_METRICS_ADDR"] },
+  }),
+  metricsToken: text({
+    default: undefined,
+    doc: "Bearer token that `/metrics` asks for; without it everybody who reaches the operations listener may read them.",
+    allowed: "any text",
+    secret: true,
+    also: { env: ["RELAY_METRICS_TOKEN"] },
   }),
   shutdownTimeoutMs: duration({
     default: "10s",
@@ -57,6 +67,8 @@ export const optionGroups = {
   "The daemon": daemonOptions,
   "The public listener": httpOptions,
   "Rendezvous: /inbox and /link": rendezvousOptions,
+  "Mailbox: /v2": mailboxOptions,
+  "Oblivious HTTP": ohttpOptions,
   "Live: who may use it; without any of these it is off": liveAuthOptions,
   "Live: its bounds": liveOptions,
 } satisfies Record<string, OptionSet>;
@@ -65,6 +77,8 @@ export const allOptions = {
   ...daemonOptions,
   ...httpOptions,
   ...rendezvousOptions,
+  ...mailboxOptions,
+  ...ohttpOptions,
   ...liveAuthOptions,
   ...liveOptions,
 };

@@ -14,6 +14,18 @@ export const httpOptions = {
     short: "p",
     doc: "Port to listen on; 0 takes a free one, which the ready line names.",
   }),
+  listen: text({
+    default: undefined,
+    doc: "HOST:PORT in one, wins over `bind` and `port`. An address that is open to others needs `tls-verified` or a certificate here.",
+    pattern: /^.+:\d{1,5}$/,
+    allowed: "HOST:PORT",
+    also: { env: ["RELAY_LISTEN_ADDR"] },
+  }),
+  tlsVerified: flag({
+    default: false,
+    doc: "A proxy in front ends TLS: lets `listen` be open to others without a certificate here.",
+    also: { env: ["RELAY_TLS_VERIFIED"] },
+  }),
   cors: list({
     default: ["mirror"],
     doc: "Who may use the relay from a web page: `mirror` allows every origin, `off` leaves it to a proxy, else the origins themselves, joined by commas. There are no cookies and ids are the secret, so every origin is safe.",
@@ -44,6 +56,7 @@ export const httpOptions = {
   maxConnections: integer({
     default: 100_000,
     atLeast: 1,
+    also: { env: ["RELAY_MAX_CONNECTIONS"] },
     doc: "Connections open at once; more are closed unanswered. The operating system's limit on open files must allow it.",
   }),
   maxHeaderBytes: bytes({
@@ -68,6 +81,7 @@ export const httpOptions = {
     default: "75s",
     atLeast: "1s",
     atMost: "1h",
+    also: { env: ["RELAY_IDLE_TIMEOUT"] },
     doc: "How long a connection without a request is kept. Longer than the proxy in front keeps it.",
   }),
   tlsCert: text({

@@ -5,6 +5,7 @@ import type { Knock, LiveAcceptor } from "#wire/live/acceptor.ts";
 import { liveError } from "#wire/live/error-code.ts";
 import type { Transport } from "#wire/live/transport.ts";
 import { type AccessPolicy, authorize } from "./auth/authorize.ts";
+import { credentialsOf } from "./auth/credentials.ts";
 import type { Grant } from "./grant.ts";
 import type { LiveLimits } from "./limits.ts";
 import type { liveOptions } from "./options.ts";
@@ -48,8 +49,7 @@ export class Live implements LiveAcceptor<Grant> {
 
   /** The same for a plain request, which takes no session's place. */
   async admitRequest(knock: Knock): Promise<Grant> {
-    const jwt = knock.query.get("jwt") ?? undefined;
-    return authorize({ path: knock.path, jwt, now: this.clock.now() }, this.#policy);
+    return authorize(knock.path, credentialsOf(knock), this.clock.now(), this.#policy);
   }
 
   accept(transport: Transport, grant: Grant): void {

@@ -40,7 +40,7 @@ import { joinPath, normalizePath } from "./path.ts";
 import { Serving } from "./serving.ts";
 import type { SessionContext } from "./session-context.ts";
 import { Sourcing } from "./sourcing.ts";
-import type { Track } from "./track.ts";
+import type { Track, TrackSource } from "./track.ts";
 
 /** What a session needs of its relay. */
 export interface SessionHome {
@@ -77,6 +77,8 @@ export class Session implements SessionContext, TransportHandler {
   #setupSeen = false;
   #refusesGet = false;
   #cancels: Cancel[] = [];
+  #onOver: () => void = () => {};
+  #onReady: () => void = () => {};
   #over = false;
 
   constructor(home: SessionHome, transport: Transport, grant: Grant) {
@@ -120,6 +122,11 @@ export class Session implements SessionContext, TransportHandler {
     return this.#version;
   }
 
+  /** The remote as a source of tracks, once the version is known. */
+  get source(): TrackSource | undefined {
+    return this.#sourcing;
+  }
+
   /** Bytes of shared groups that the remote has still to get. */
   get backlogBytes(): number {
     return this.#outbox?.backlogBytes ?? 0;
@@ -144,6 +151,17 @@ export class Session implements SessionContext, TransportHandler {
       }),
     );
     if (this.transport.role === "client") this.openBidi((bidi) => this.#sendClientSetup(bidi));
+  }
+
+  /** Calls back once, when both sides know which version they speak. */
+  whenReady(then: () => void): void {
+    if (this.#version !== undefined) then();
+    else this.#onReady = then;
+  }
+
+  /** Calls back when the session is over; there is one to be called. */
+  whenOver(then: () => void): void {
+    this.#onOver = then;
   }
 
   close(code: number, reason: string): void {
@@ -233,6 +251,7 @@ export class Session implements SessionContext, TransportHandler {
     this.#sourcing?.close(!end.clean);
     this.#outbox?.clear();
     this.#home.onSessionEnd(this, end);
+    this.#onOver();
   }
 
   // Setup
@@ -252,6 +271,7 @@ export class Session implements SessionContext, TransportHandler {
     }
     this.#sourcing = new Sourcing(this);
     this.#sourcing.start();
+    this.#onReady();
   }
 
   #pumpSetup(): void {

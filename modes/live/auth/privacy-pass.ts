@@ -23,7 +23,7 @@ import { prefixesOf } from "../path.ts";
 export interface PrivacyPassSettings {
   /** Host name of the issuer, as it stands in every challenge. */
   readonly issuerName: string;
-  /** The issuer's keys that are good now; the first is named in challenges. Throws where none is known yet. */
+  /** The issuer's keys that are good now; the first is named in challenges. Empty while none is known. */
   readonly keys: () => readonly IssuerKey[];
   /** Binds challenges to this relay, or to all that share it and their spent tokens. 32 bytes. */
   readonly secret: Uint8Array;
@@ -68,9 +68,9 @@ export class PrivacyPass {
     return this.#settings.issuerName;
   }
 
-  /** The issuer's public key, as its directory has it. */
-  get tokenKey(): Uint8Array {
-    return this.#settings.keys()[0]!.spki;
+  /** The issuer's public key, as its directory has it; undefined while that has not been read. */
+  get tokenKey(): Uint8Array | undefined {
+    return this.#settings.keys()[0]?.spki;
   }
 
   /** What a token must answer to be good for `scope` from now on. Throws `bad_request` for a path too long. */
@@ -88,9 +88,20 @@ export class PrivacyPass {
     return `pp:${encodeBase64url(this.challenge({ operation, path, match: "exact" }, now))}`;
   }
 
-  /** The value of `WWW-Authenticate` in a 401 to a request for `path`. */
-  authenticateHeader(path: string, operation: Operation, now: Instant): string {
-    return challengeHeader(this.challenge({ operation, path, match: "exact" }, now), this.tokenKey);
+  /**
+   * The value of `WWW-Authenticate` in a 401 for `path`: a challenge for each right. Undefined while the issuer's key is
+   * not known.
+   */
+  authenticateHeader(path: string, now: Instant): string | undefined {
+    const { tokenKey } = this;
+    return (
+      tokenKey &&
+      (["subscribe", "publish"] as const)
+        .map((operation) =>
+          challengeHeader(this.challenge({ operation, path, match: "exact" }, now), tokenKey),
+        )
+        .join(", ")
+    );
   }
 
   /**

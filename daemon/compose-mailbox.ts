@@ -1,0 +1,164 @@
+import { readFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { type Clock, systemEntropy } from "#core/clock.ts";
+import { Gateway } from "#edge/ohttp/gateway.ts";
+import { type InnerApi, jsonGatewayRoutes } from "#edge/ohttp/json-gateway.ts";
+import { KeyRing, type SeedStore } from "#edge/ohttp/key-ring.ts";
+import { ohttpRelayRoutes } from "#edge/ohttp/relay.ts";
+import { standardGatewayRoutes } from "#edge/ohttp/standard-gateway.ts";
+import { Mailbox } from "#modes/mailbox/mailbox.ts";
+import { parseInner, performInner } from "#modes/mailbox/oblivious.ts";
+import { mailboxRoutes } from "#modes/mailbox/routes.ts";
+import { versionPolicyOf } from "#modes/mailbox/version-policy.ts";
+import type { MailboxStore } from "#store/contract/mailbox-store.ts";
+import { openMemoryMailboxStore } from "#store/memory/mailbox-store.ts";
+import { openSqliteMailboxStore } from "#store/sqlite/mailbox-store.ts";
+import type { Handler } from "#wire/http/request.ts";
+import type { Routes } from "#wire/http/router.ts";
+import { type Config, OptionError } from "./options.ts";
+import type { Logger, Metrics } from "./telemetry.ts";
+
+export interface MailboxParts {
+  readonly routes: readonly Routes[];
+  /** Answers whoever waits, before the listener closes. */
+  drain(): void;
+}
+
+export interface MailboxSetup {
+  readonly config: Config;
+  /** The rendezvous database; `mailbox.db` lies beside it unless there is a data directory. */
+  readonly databasePath: string;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  readonly report: (error: unknown) => void;
+  /** All that the daemon serves: what the standard OHTTP gateway opens the door to. */
+  readonly handler: Handler;
+  /** Closes, in reverse order, what is opened here. */
+  readonly opened: AsyncDisposableStack;
+}
+
+/** Mailbox and OHTTP: one store, the mode, both gateways, and the OHTTP relay where a target is set. */
+export async function composeMailbox(setup: MailboxSetup): Promise<MailboxParts> {
+  const { config, clock, metrics, log, report, handler, opened } = setup;
+  const needsStore = config.mailbox || config.ohttp;
+  if (!needsStore && config.ohttpRelayTarget === undefined) return { routes: [], drain() {} };
+  const store = opened.use(await openStore(setup));
+  const keys = new KeyRing({
+    clock,
+    entropy: systemEntropy,
+    windowMs: config.ohttpKeyWindowSecs * 1000 || config.ohttpKeyWindowMs,
+    seeds: seedsIn(store, clock),
+    carriedOver: carriedOverSeed(config.ohttpKeyFile),
+  });
+  const gateway = config.ohttp ? new Gateway({ ...config, keys, entropy: systemEntropy }) : undefined;
+
+  const routes: Routes[] = [];
+  const mailbox = config.mailbox ? await Mailbox.open(config, store, clock, systemEntropy) : undefined;
+  if (mailbox) {
+    if (versionPolicyOf(config).contradictory) {
+      log.warn("version-warn is below version-min: no client version is refused");
+    }
+    opened.defer(mailbox.sweepRegularly(report));
+    routes.push(jsonGatewayRoutes(gateway, innerApiOf(mailbox), systemEntropy), mailboxRoutes(mailbox));
+    mailboxMetrics(mailbox, store, metrics);
+  }
+  if (gateway) {
+    routes.push(standardGatewayRoutes(gateway, handler, 2 * config.maxMessageSizeBytes));
+    metrics.gauge("postern_ohttp_opened", "OHTTP requests opened.", () => gateway.opened);
+    metrics.gauge("postern_ohttp_refused", "OHTTP requests that could not be opened.", () => gateway.refused);
+  }
+  if (config.ohttpRelayTarget !== undefined) {
+    routes.push(
+      ohttpRelayRoutes({
+        target: config.ohttpRelayTarget,
+        maxBytes: config.ohttpRelayMaxBytes,
+        timeoutMs: config.ohttpRelayTimeoutMs,
+        clock,
+        ownKeys: async () => (await gateway?.publicKeys()) ?? [],
+        fetch: globalThis.fetch,
+        report,
+      }),
+    );
+  }
+  return { routes, drain: () => mailbox?.drain() };
+}
+
+async function openStore({ config, databasePath }: MailboxSetup): Promise<MailboxStore> {
+  const limits = {
+    maxBlobsPerMailbox: config.maxMailboxBlobs,
+    maxBytesPerMailbox: config.maxMailboxSizeBytes,
+    maxStorageBytes: config.maxStorageBytes,
+    blobTtlMs: config.blobTtlMs,
+  };
+  if (config.persistDb === "memory" || config.mailboxStorage === "memory")
+    return openMemoryMailboxStore(limits);
+  const folder = config.dataDir === undefined ? dirname(databasePath) : resolve(config.dataDir);
+  return openSqliteMailboxStore(
+    { path: join(folder, "mailbox.db"), findById: config.ackMatch === "id" },
+    limits,
+  );
+}
+
+/** Seeds are settings of the store, which overwrites what it deletes. */
+function seedsIn(store: MailboxStore, clock: Clock): SeedStore {
+  const prefix = "ohttp seed ";
+  return {
+    windows: () =>
+      store
+        .listRecords("setting", clock.now())
+        .filter(({ key }) => key.startsWith(prefix))
+        .map(({ key }) => Number(key.slice(prefix.length))),
+    get: (window) => store.getRecord("setting", `${prefix}${window}`, clock.now())?.value,
+    async put(window, seed) {
+      await store.putRecord(
+        "setting",
+        `${prefix}${window}`,
+        { value: seed, expiresAt: undefined },
+        clock.now(),
+      );
+    },
+    async remove(window) {
+      await store.removeRecord("setting", `${prefix}${window}`, clock.now());
+    },
+  };
+}
+
+/** Another relay's key; a file that is not there yet holds none. */
+function carriedOverSeed(path: string | undefined): Uint8Array | undefined {
+  if (path === undefined) return undefined;
+  let seed: Uint8Array;
+  try {
+    seed = readFileSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+  if (seed.byteLength !== 32) throw new OptionError("--ohttp-key-file: the file must hold 32 bytes.");
+  return seed;
+}
+
+function innerApiOf(mailbox: Mailbox): InnerApi<ReturnType<typeof parseInner>> {
+  return {
+    parse: parseInner,
+    perform: (inner, signal) => performInner(inner, mailbox, signal),
+    messageMaxBytes: mailbox.config.maxMessageSizeBytes,
+  };
+}
+
+/** The original's names, true here, and what else an operator wants to know. */
+function mailboxMetrics(mailbox: Mailbox, store: MailboxStore, metrics: Metrics): void {
+  metrics.gauge("relay_blobs_stored", "Messages that wait in mailboxes.", () => store.usage().blobs);
+  metrics.gauge("relay_blobs_created_total", "Messages stored.", () => mailbox.counts().created);
+  metrics.gauge("relay_blobs_delivered_total", "Messages handed out.", () => mailbox.counts().delivered);
+  metrics.gauge("relay_blobs_expired_total", "Messages that expired.", () => mailbox.counts().expired);
+  metrics.gauge(
+    "relay_rate_limited_total",
+    "Requests refused by a limit.",
+    () => mailbox.counts().rateLimited,
+  );
+  metrics.gauge("relay_recovery_vouchers_total", "Recovery proofs stored.", () => mailbox.counts().proofs);
+  metrics.gauge("postern_mailbox_bytes", "Bytes of mailboxes and records kept.", () => store.usage().bytes);
+  metrics.gauge("postern_mailbox_waiters", "Fetches that wait.", () => mailbox.waiters);
+  metrics.gauge("postern_exchange_offers", "Exchange offers open.", () => mailbox.openOffers);
+}
