@@ -46,7 +46,8 @@ test("a sound relay on this machine passes, its disk too", async () => {
   for (const name of ["reachable", "transport", "clock", "round trip", "browsers"])
     assert.equal(checks[name]!.outcome, "ok", checks[name]!.message);
   assert.equal(checks.reachable!.figures.greeting, true);
-  assert.equal(checks["round trip"]!.figures.keptMs, 300_000);
+  // Both times in an answer are cut to the second.
+  assert.ok(Math.abs(Number(checks["round trip"]!.figures.keptMs) - 300_000) <= 1000);
   assert.ok(Number(checks.disk!.figures.medianMs) > 0);
   // A relay that lets go so soon is worth a word.
   assert.equal(checks["held polls"]!.outcome, "warning");

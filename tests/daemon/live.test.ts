@@ -29,7 +29,7 @@ async function knock(url: string, subprotocols: string[]): Promise<{ status: num
 describe("live in the daemon", { timeout: 60_000 }, () => {
   test("is off unless somebody may use it", async () => {
     await using postern = await startPostern();
-    assert.equal((await knock(`${postern.url}/`, ["qmux-02.moq-lite-05"])).status, 200);
+    assert.equal((await knock(`${postern.url}/`, ["qmux-02.moq-lite-05"])).status, 426);
     assert.equal((await fetch(`${postern.url}/announced`)).status, 404);
   });
 
