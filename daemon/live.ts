@@ -94,7 +94,9 @@ export async function listenLiveWebTransport(
   if (config.tlsCert === undefined || config.tlsKey === undefined) {
     throw new OptionError("--webtransport: needs tls-cert and tls-key.");
   }
-  log.warn("WebTransport runs on an old QUIC library with known weaknesses. Keep it away from the open internet.");
+  log.warn(
+    "WebTransport runs on an old QUIC library with known weaknesses. Keep it away from the open internet.",
+  );
   const [cert, key] = await Promise.all([readFile(config.tlsCert, "utf8"), readFile(config.tlsKey, "utf8")]);
   const { connectionWindowBytes, streamWindowBytes, streamsMax, idleTimeoutMs, pingIntervalMs } =
     webSocketOptionsOf(config);
@@ -102,7 +104,8 @@ export async function listenLiveWebTransport(
   try {
     return await listenWebTransport(live, { ...at, cert, key, ...limits }, clock, report);
   } catch (error) {
-    if (error instanceof WebTransportUnavailableError) throw new OptionError(`--webtransport: ${error.message}.`);
+    if (error instanceof WebTransportUnavailableError)
+      throw new OptionError(`--webtransport: ${error.message}.`);
     throw error;
   }
 }
