@@ -18,8 +18,10 @@ import { Live } from "#modes/live/live.ts";
 import { Peers } from "#modes/live/peers.ts";
 import { liveRoutes } from "#modes/live/routes.ts";
 import type { Routes } from "#wire/http/router.ts";
+import { every } from "./every.ts";
 import { type Config, OptionError } from "./options.ts";
 import { openPrivacyPass } from "./privacy-pass.ts";
+import { revokedTokens } from "./revoked-tokens.ts";
 import type { Logger, Metrics } from "./telemetry.ts";
 
 export interface LiveParts {
@@ -51,7 +53,8 @@ export async function openLive(
     return undefined;
   }
   const privacy = opening.use(await openPrivacyPass(config, keys, database, clock, log, report));
-  const policy: AccessPolicy = { keys, public: open, privacyPass: privacy.privacyPass };
+  const revoked = config.authRevoked === undefined ? undefined : revokedTokens(config.authRevoked);
+  const policy: AccessPolicy = { keys, revoked, public: open, privacyPass: privacy.privacyPass };
   const warning = publicAccessWarning(policy.public);
   if (warning) log.warn(warning);
   const certificateHashes = async () => {
@@ -60,6 +63,7 @@ export async function openLive(
     return hash === undefined ? [] : [hash];
   };
   const live = new Live({ clock, entropy: systemEntropy, options: config, policy, certificateHashes });
+  opening.defer(every(config.authRecheckMs, clock, () => void live.recheck().catch(report)));
   const webSocketOptions = webSocketOptionsOf(config);
   const webSocket = new LiveWebSocket(live, webSocketOptions, clock, report);
   const dialOptions = { ...webSocketOptions, connectTimeoutMs: config.liveSetupTimeoutMs };

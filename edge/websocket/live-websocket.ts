@@ -92,6 +92,7 @@ export class LiveWebSocket<Admission> {
         path: url.pathname,
         query: url.searchParams,
         authorization: request.headers.authorization,
+        beginsWithSetup: subprotocol.version === undefined,
       });
     } catch (error) {
       if (!(error instanceof RelayError)) this.#report(error);
