@@ -115,6 +115,10 @@ export async function listenWebTransport<Admission>(
 }
 
 async function load() {
+  // The registry has this version's native part for no other machine; an older one would be loaded with it.
+  if (process.platform !== "linux" || process.arch !== "x64") {
+    throw new WebTransportUnavailableError("@matrixai/quic runs on Linux x64 alone");
+  }
   try {
     const [quic, { startStop }, { default: Logger, LogLevel }] = await Promise.all([
       import("@matrixai/quic"),
@@ -125,8 +129,8 @@ async function load() {
     // It would write addresses to stderr otherwise.
     return { ...quic, logger: new Logger("quic", LogLevel.SILENT, []) };
   } catch (cause) {
-    const advice = "the optional package @matrixai/quic is not installed or does not run on this machine";
-    throw new WebTransportUnavailableError(`WebTransport is not available: ${advice}`, { cause });
+    const advice = "the optional package @matrixai/quic is not installed, or does not run on this machine";
+    throw new WebTransportUnavailableError(advice, { cause });
   }
 }
 
