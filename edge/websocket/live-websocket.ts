@@ -107,7 +107,8 @@ export class LiveWebSocket<Admission> {
   }
 
   #open(webSocket: WebSocket, socket: Duplex, subprotocol: Subprotocol, admission: Admission): void {
-    const sink = new ServerSink(socket, this.#pool, () => webSocket.close(1000));
+    const close = () => webSocket.close(1000);
+    const sink = new ServerSink(socket, this.#pool, close, () => mux.drained());
     const mux = new Mux(subprotocol.framing, subprotocol.version, "server", this.#options, sink, this.#clock);
     const connection: Connection = { socket: webSocket, mux, heardAt: this.#clock.now() };
     webSocket.on("message", (data: Buffer, isBinary: boolean) => {
@@ -123,7 +124,6 @@ export class LiveWebSocket<Admission> {
       if (this.#connections.size === 0) this.#disarmPing();
       mux.lost("the connection went away", saidGoodbye(code));
     });
-    socket.on("drain", () => mux.drained());
     this.#connections.add(connection);
     this.#acceptor.accept(mux, admission);
     this.#armPing();

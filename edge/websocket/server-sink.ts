@@ -16,15 +16,21 @@ export class ServerSink implements MessageSink {
   readonly #socket: Duplex;
   readonly #pool: SlabPool;
   readonly #close: () => void;
+  readonly #onRoom: () => void;
+  #waiting = false;
 
-  constructor(socket: Duplex, pool: SlabPool, close: () => void) {
+  /** `onRoom` is called when there is room again after `room` has said that there is none. */
+  constructor(socket: Duplex, pool: SlabPool, close: () => void, onRoom: () => void) {
+    this.#onRoom = onRoom;
     this.#socket = socket;
     this.#pool = pool;
     this.#close = close;
   }
 
   room(): number {
-    return this.#socket.writable ? socketBacklogBytes - this.#socket.writableLength : 0;
+    const room = this.#socket.writable ? socketBacklogBytes - this.#socket.writableLength : 0;
+    this.#waiting = room <= 0;
+    return room;
   }
 
   take(bytes: number): Uint8Array {
@@ -47,7 +53,11 @@ export class ServerSink implements MessageSink {
   }
 
   send(buffer: Uint8Array, bytes: number): void {
-    this.#socket.write(buffer.subarray(0, bytes), this.#pool.commit(bytes));
+    const release = this.#pool.commit(bytes);
+    this.#socket.write(buffer.subarray(0, bytes), () => {
+      release();
+      if (this.#waiting && this.room() > 0) this.#onRoom();
+    });
   }
 
   end(): void {

@@ -37,7 +37,9 @@ describe("a cluster of daemons", { timeout: 60_000 }, () => {
     await using there = await leaf();
 
     const script = new URL("live/publish.ts", import.meta.url);
-    const publisher = fork(script, [`${here.url}/room`, "cam", "across", "three", "relays"]);
+    const publisher = fork(script, [`${here.url}/room`, "cam", "across", "three", "relays"], {
+      stdio: ["ignore", "ignore", "ignore", "ipc"],
+    });
     const watcher = await connect(new URL(there.url));
     const announced = watcher.announced();
     assert.deepEqual(await announced(), { path: "room/cam", active: true });
