@@ -20,6 +20,8 @@ export interface LiveLimits {
   subscribeTimeoutMs: number;
   /** Largest message on a control stream, and most that waits to be sent on one. */
   controlMaxBytes: number;
+  /** Tracks of one broadcast that are subscribed at once. */
+  tracksMax: number;
   /** For each session. */
   subscriptionsMax: number;
   watchesMax: number;
@@ -39,6 +41,7 @@ export const defaultLiveLimits: LiveLimits = {
   setupTimeoutMs: 10_000,
   subscribeTimeoutMs: 10_000,
   controlMaxBytes: 64 * 1024,
+  tracksMax: 1_000,
   subscriptionsMax: 1_000,
   watchesMax: 100,
   announcementsMax: 1_000,

@@ -147,6 +147,7 @@ const limitsOf = (options: LiveOptions): LiveLimits => ({
   setupTimeoutMs: options.liveSetupTimeoutMs,
   subscribeTimeoutMs: options.liveSubscribeTimeoutMs,
   controlMaxBytes: options.liveControlMaxBytes,
+  tracksMax: options.liveTracksMax,
   subscriptionsMax: options.liveSubscriptionsMax,
   watchesMax: options.liveWatchesMax,
   announcementsMax: options.liveAnnouncementsMax,

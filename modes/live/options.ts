@@ -17,6 +17,11 @@ export const liveOptions = {
     atLeast: 1,
     doc: "Broadcasts that one session may announce.",
   }),
+  liveTracksMax: integer({
+    default: 1000,
+    atLeast: 1,
+    doc: "Tracks of one broadcast that are subscribed with its publisher at once.",
+  }),
   liveWatchesMax: integer({
     default: 100,
     atLeast: 1,

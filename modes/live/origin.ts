@@ -110,12 +110,13 @@ export class Origin {
     broadcast.cancelLinger = this.#clock.after(this.#limits.announceLingerMs, () => this.#drop(broadcast));
   }
 
-  /** The track, subscribed with the publisher if it was not. `undefined`: nobody announces the broadcast. */
+  /** The track. `undefined`: nobody announces the broadcast, or as many of its tracks as may be are wanted already. */
   track(path: string, name: string): Track | undefined {
     const broadcast = this.#broadcasts.get(path);
     if (broadcast === undefined) return undefined;
     const known = broadcast.tracks.get(name);
     if (known !== undefined) return known;
+    if (broadcast.tracks.size >= this.#limits.tracksMax) return undefined;
     const track = new Track(path, name, this.#limits, this.#clock, this.#cache, (ended) => {
       if (broadcast.tracks.get(name) === ended) broadcast.tracks.delete(name);
     });

@@ -422,6 +422,16 @@ describe("a slow subscriber", () => {
 });
 
 describe("memory", () => {
+  test("tracks are asked for in bounded number, whoever asks", async () => {
+    const { relay } = scene({ tracksMax: 3 });
+    const publisher = new FakePublisher();
+    relay.origin.announce("cam", publisher, []);
+    for (const name of ["a", "b", "c"]) view(relay, "cam", name, new FakeViewer());
+    assert.equal(relay.origin.track("cam", "d"), undefined);
+    assert.ok(relay.origin.track("cam", "a"));
+    assert.equal(publisher.asked.length, 3);
+  });
+
   test("old groups are dropped by age and by bytes, the latest stays", async () => {
     const { clock, relay } = scene({ cacheMaxBytes: 1_000, cacheMaxMs: 5_000 });
     const publisher = new FakePublisher();

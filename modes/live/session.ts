@@ -446,7 +446,8 @@ export class Session implements SessionContext, TransportHandler {
 
   #subscribe(stream: ControlStream, body: Uint8Array, ended: boolean): void {
     const request = decodeSubscribe(body, this.version);
-    if (this.#servings.has(request.id)) throw new LiveProtocolError("a subscription id is used twice", 12);
+    if (this.#servings.has(request.id))
+      throw new LiveProtocolError("a subscription id is used twice", liveError.duplicate);
     if (this.#servings.size >= this.limits.subscriptionsMax) {
       stream.abort(liveError.bounds);
       return;

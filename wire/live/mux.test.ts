@@ -229,6 +229,14 @@ describe("a remote that breaks the rules of qmux is told and left", () => {
     assert.equal(small.atServer.end?.reason, "data beyond a stream's window");
   });
 
+  test("more streams at once than we keep, where the framing grants none", () => {
+    const { server, atServer } = recorded("webtransport", { streamsMax: 10 });
+    for (let id = 2; id < 400 && !atServer.end; id += 4)
+      server.receive(hex(`08 40${id.toString(16).padStart(2, "0").slice(-2)} 61`));
+    assert.equal(atServer.end?.reason, "too many streams are open");
+    assert.equal(atServer.received.length, 20);
+  });
+
   test("ping numbers that do not go up", () => {
     assert.equal(broken("qmux-02", hello, encodePing(2), encodePing(2)), "ping numbers go up");
   });

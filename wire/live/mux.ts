@@ -402,6 +402,9 @@ export class Mux implements Transport, QmuxSink, LegacySink {
       throw new LiveProtocolError("more streams than allowed");
     }
     if (!(uni ? this.#openedUni : this.#openedBidi).open(index)) return undefined;
+    if (!this.#flowControlled && this.#receives.size >= 2 * this.#limits.streamsMax) {
+      throw new LiveProtocolError("too many streams are open", liveError.bounds);
+    }
     const receive = this.#addReceive(id);
     if (uni) this.handler.onUni(receive);
     else this.handler.onBidi({ receive, send: this.#addSend(id, this.#bidiSendWindow()) });
