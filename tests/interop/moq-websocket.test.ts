@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import * as Lite from "@moq/lite";
+import * as Net from "@moq/net";
 import { type Connect, loadKixelated, netClient, olderClient, type WrittenTrack } from "./live/clients.ts";
 import { openRelay } from "./live/open-relay.ts";
 
@@ -59,4 +60,24 @@ describe("published MoQ clients meet over WebSocket", { timeout: 120_000 }, () =
     test(`${name} watches`, () => broadcastBetween(net, connect));
     test(`${name} with itself`, () => broadcastBetween(connect, connect));
   }
+
+  test("@moq/net fetches one group of a track, and is refused one that is gone", async () => {
+    await using relay = await openRelay();
+    const publisher = await net(relay.url("/"));
+    publisher.publish("cam", (track) => {
+      for (const frame of ["old", "new"]) track.group(frame);
+    });
+    const watcher = await Net.Connection.connect(relay.url("/"));
+    await watcher.announced().next();
+    const track = watcher.consume(Net.Path.from("cam")).track("chat");
+    const subscriber = track.subscribe({ ordered: true });
+    const latest = await subscriber.nextGroup();
+    assert.equal(await latest?.readString(), "new");
+    const fetched = await track.fetchGroup(latest!.sequence);
+    assert.equal(await fetched.readString(), "new");
+    assert.equal(relay.relay.metrics.fetches, 1);
+    await assert.rejects(async () => (await track.fetchGroup(latest!.sequence + 1_000)).readFrame());
+    publisher.close();
+    watcher.close();
+  });
 });
