@@ -30,6 +30,7 @@ async function serve(clock: Clock, options: Partial<LiveWebSocketOptions> = {}) 
   return {
     relay,
     edge,
+    server,
     port,
     url: new URL(`http://127.0.0.1:${port}/`),
     async [Symbol.asyncDispose]() {
@@ -74,6 +75,21 @@ describe("live over WebSocket", { timeout: 30_000 }, () => {
       assert.ok(bytes.subarray(-32_768).every((byte) => byte === 7));
     }
     local.close(0, "done");
+  });
+
+  test("a refused client is told and its connection is not kept", async () => {
+    await using served = await serve(simClock());
+    const socket = connect({ port: served.port, host: "127.0.0.1", allowHalfOpen: true });
+    socket.write(
+      "GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n" +
+        "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\nsec-websocket-protocol: chat\r\n\r\n",
+    );
+    const [answer] = (await once(socket, "data")) as [Buffer];
+    assert.match(answer.toString(), /^HTTP\/1\.1 400 /);
+    const left = () =>
+      new Promise<number>((resolve) => served.server.getConnections((_, count) => resolve(count)));
+    while ((await left()) > 0) await new Promise((resolve) => setImmediate(resolve));
+    socket.destroy();
   });
 
   test("a remote that falls silent is dropped", async () => {

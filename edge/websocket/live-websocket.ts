@@ -168,6 +168,8 @@ function offeredSubprotocol(request: IncomingMessage): Subprotocol | undefined {
 
 function refuse(socket: Duplex, status: number, message: string, authenticate?: string): void {
   const challenge = authenticate === undefined ? "" : `www-authenticate: ${authenticate}\r\n`;
+  // The HTTP server lets go of an upgraded socket: without this a client could keep it open for ever.
+  socket.once("finish", () => socket.destroy());
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: text/plain\r\nconnection: close\r\n` +
       `${challenge}access-control-allow-origin: *\r\ncontent-length: ${Buffer.byteLength(message)}\r\n\r\n${message}`,
