@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { RelayError } from "#core/errors.ts";
 import type { EdgeContext, RelayRequest } from "#wire/http/request.ts";
+import { originForm } from "./origin-form.ts";
 
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
 export type NodeResponse = ServerResponse | Http2ServerResponse;
@@ -133,15 +134,4 @@ function gather(chunks: readonly Uint8Array[], length: number): Uint8Array {
     at += chunk.byteLength;
   }
   return whole;
-}
-
-/** `GET http://host/path` (RFC 9112, 3.2.2) asks for `/path`. */
-function originForm(target: string): string {
-  // A fragment is the client's own affair; one that was sent all the same names nothing.
-  const fragment = target.indexOf("#");
-  const whole = fragment < 0 ? target : target.slice(0, fragment);
-  if (whole.startsWith("/")) return whole;
-  const match = /^https?:\/\/[^/?]*(.*)/i.exec(whole);
-  if (!match) return whole;
-  return match[1]!.startsWith("/") ? match[1]! : `/${match[1]}`;
 }

@@ -6,6 +6,7 @@ import type { Duplex } from "node:stream";
 import type { Handler } from "#wire/http/request.ts";
 import type { ClientAddresses } from "./client-address.ts";
 import { EdgeRequest, type NodeRequest, type NodeResponse } from "./edge-request.ts";
+import { PlainServer } from "./http1/plain-server.ts";
 import { readTlsFiles, type TlsFiles, watchTlsFiles } from "./tls-files.ts";
 import { writeResponse } from "./write-response.ts";
 
@@ -72,11 +73,15 @@ export async function listen(setup: ListenerSetup): Promise<Listener> {
     }
   };
 
-  const server = createServer(setup, (request, response) => void serve(request, response));
-  server.maxConnections = limits.maxConnections;
+  // Over TLS, and where a connection becomes a WebSocket, it is Node's own server; plain HTTP/1.1 is the hot path and is
+  // served by `http1/` (docs/decisions/0013-own-http1.md).
+  const nodeServer = createServer(setup, (request, response) => void serve(request, response));
   // An expectation that nobody knows is passed over, as the original does, not refused.
-  server.on("checkExpectation", (request, response) => void serve(request, response));
-  if (setup.onUpgrade) server.on("upgrade", setup.onUpgrade);
+  nodeServer.on("checkExpectation", (request, response) => void serve(request, response));
+  if (setup.onUpgrade) nodeServer.on("upgrade", setup.onUpgrade);
+  const plain = setup.tls ? undefined : new PlainServer(setup, nodeServer, () => draining);
+  const server = plain?.server ?? nodeServer;
+  server.maxConnections = limits.maxConnections;
   const sockets = new Set<Socket>();
   server.on("connection", (socket: Socket) => {
     sockets.add(socket);
@@ -113,6 +118,7 @@ export async function listen(setup: ListenerSetup): Promise<Listener> {
       const closed = new Promise<void>((resolve) => net.Server.prototype.close.call(server, () => resolve()));
       for (const session of sessions) session.close();
       for (const socket of quiet) socket.destroySoon();
+      plain?.endIdle();
       const cut = (which: (socket: Socket) => boolean) => {
         for (const socket of sockets) if (which(socket)) socket.destroy();
       };
@@ -122,6 +128,7 @@ export async function listen(setup: ListenerSetup): Promise<Listener> {
       ];
       await closed;
       timers.forEach(clearTimeout);
+      plain?.stop();
     },
   };
 }

@@ -101,6 +101,10 @@ describe("routes", { concurrency: 8 }, () => {
     },
   );
 
+  relayCase("C05 a method that nobody knows is not allowed either", {}, async ({ call, id }) => {
+    assertAnswer(await call("FOO", `/inbox/${id()}`), bare(405, "GET,HEAD,POST,DELETE"));
+  });
+
   relayCase("C05 an inbox takes no PUT and no PATCH, and says what it takes", {}, async ({ call, id }) => {
     for (const method of ["PUT", "PATCH", "TRACE"]) {
       assertAnswer(await call(method, `/inbox/${id()}`), bare(405, inboxAllow));
@@ -261,6 +265,9 @@ describe("ids", { concurrency: 8 }, () => {
     assertAnswer(await call("POST", `/inbox/%61x${a}`, { body: "x" }), stored);
     assertAnswer(await call("GET", `/inbox/ax${a}`), message("x"));
     assertAnswer(await call("GET", `/inbox/AX${a}/ack`), notFound);
+    // Bytes above 0x7F as they are: the text is Latin-1 on the wire, the bytes are UTF-8.
+    assertAnswer(await call("POST", `/inbox/\u00c3\u00a9${a}`, { body: "y" }), stored);
+    assertAnswer(await call("GET", `/inbox/%C3%A9${a}`), message("y"));
   });
 
   relayCase("C22 a plus sign is a plus sign", {}, async ({ call, id }) => {
