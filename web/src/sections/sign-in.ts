@@ -71,16 +71,13 @@ export function mountSignIn(relay: Relay): void {
         // A code that nobody waits for any more must not be scanned.
         request.hidden = true;
         byId("sign-in-qr").replaceChildren();
-        cancel.hidden = true;
-        start.hidden = false;
         start.textContent = "Start again";
+        start.hidden = false;
+        if (document.activeElement === cancel) start.focus();
+        cancel.hidden = true;
       });
   });
-  cancel.addEventListener("click", () => {
-    flow?.cancel();
-    start.hidden = false;
-    start.focus();
-  });
+  cancel.addEventListener("click", () => flow?.cancel());
 
   function showResult(approval: TokenApproval): void {
     byId("result-key").textContent = approval.publicKey.toString();
