@@ -74,6 +74,8 @@ export async function listen(setup: ListenerSetup): Promise<Listener> {
 
   const server = createServer(setup, (request, response) => void serve(request, response));
   server.maxConnections = limits.maxConnections;
+  // An expectation that nobody knows is passed over, as the original does, not refused.
+  server.on("checkExpectation", (request, response) => void serve(request, response));
   if (setup.onUpgrade) server.on("upgrade", setup.onUpgrade);
   const sockets = new Set<Socket>();
   server.on("connection", (socket: Socket) => {

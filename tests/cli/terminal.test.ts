@@ -77,7 +77,7 @@ test("a request is shown and approved or declined by a letter", async () => {
   await onTerminal(["key", "new", key, "--plain"], []);
   await using postern = await startPostern();
   const link = `pubkyauth://signin?caps=/:rw&relay=${postern.url}/inbox&secret=${"A".repeat(43)}`;
-  const approve = ["auth", "approve", link, "--key", key, "--no-wait"];
+  const approve = ["auth", "approve", link, "--key", key, "--timeout", "0s"];
 
   const declined = await onTerminal(approve, [[/Approve\? \[y\/N\] /, "n\r"]]);
   assert.equal(declined.code, 4);
