@@ -6,7 +6,7 @@ import { gzipSync } from "node:zlib";
 import * as sdk from "@synonymdev/pubky";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { launchChromium } from "#tests/support/chromium.ts";
-import { type Postern, startPostern } from "#tests/support/postern.ts";
+import { type Postern, runPostern, startPostern } from "#tests/support/postern.ts";
 import { bundlePage } from "./bundle.ts";
 import type { RelayFacts } from "./relay-facts.ts";
 import { PAGE_POLICY, pageRoutes } from "./routes.ts";
@@ -234,6 +234,19 @@ describe("the page in a browser", () => {
       assert.ok(!text.split("#")[0]!.includes(secret!));
       assert.ok(!text.includes("from one device"));
     }
+  });
+
+  test("the command it shows receives the message in a terminal", async () => {
+    await using device = await openDevice();
+    const { page } = device;
+    const command = (await page.locator("#device-code").textContent())!;
+    const [, code] = /^postern receive '(.*)'$/.exec(command)!;
+    await page.fill("#message", "to the terminal");
+    await page.click("#send");
+    const { stdout, code: exitCode } = await runPostern(["receive", code!]);
+    assert.equal(stdout, "to the terminal");
+    assert.equal(exitCode, 0);
+    await says(page, "sender-status", "Delivered");
   });
 
   test("the demo authenticator signs in", async () => {

@@ -27,6 +27,9 @@ export function mountTryIt(relay: Relay): void {
   if (shared !== undefined) {
     byId("shared").hidden = false;
     byId("other-device").hidden = true;
+    // What the person came for stands first.
+    const receiver = byId("receiver");
+    receiver.parentElement?.prepend(receiver);
     byId("try-it").scrollIntoView();
     startReceiving();
   }
