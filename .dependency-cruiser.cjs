@@ -7,7 +7,7 @@ const only = (name, from, allowed, comment) => ({
   to: { pathNot: [...allowed, "^node_modules/"], dependencyTypesNot: ["core"] },
 });
 // What runs beside the sources of a client package, such as its build, is for Node.
-const inner = "^(core|wire|modes)/|^clients/[^/]+/src/";
+const inner = "^(core|wire|modes)/|^(clients/[^/]+|web)/src/";
 
 module.exports = {
   forbidden: [
@@ -32,6 +32,12 @@ module.exports = {
     },
     only("edge-knows-wire-and-core", "^edge/", ["^edge/", "^wire/", "^core/"]),
     only("clients-know-wire-and-core", "^clients/", ["^clients/", "^wire/", "^core/"]),
+    {
+      name: "web-knows-clients-wire-and-core",
+      severity: "error",
+      from: { path: "^web/", pathNot: "\\.test\\.ts$" },
+      to: { path: "^(modes|store|edge|daemon|cli|ops)/" },
+    },
   ],
   options: {
     doNotFollow: { path: "node_modules" },

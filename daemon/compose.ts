@@ -17,6 +17,7 @@ import { listenLiveWebTransport, openLive } from "./live.ts";
 import { openApiRoutes } from "./openapi.ts";
 import { opsHandler } from "./ops.ts";
 import { type Config, OptionError } from "./options.ts";
+import { pageParts } from "./page.ts";
 import { type Logger, Metrics } from "./telemetry.ts";
 
 /** Expired entries are already unreadable; sweeping only gives their room back. */
@@ -72,7 +73,9 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
     opened: starting,
   });
   const live = await openLive(config, inMemory ? undefined : database, starting, clock, log, metrics, report);
-  routes.push(...mailbox.routes, rendezvousRoutes(rendezvous), openApiRoutes(), ...(live?.routes ?? []));
+  const page = pageParts(config, live !== undefined);
+  routes.push(...mailbox.routes, ...page, rendezvousRoutes(rendezvous), openApiRoutes());
+  routes.push(...(live?.routes ?? []));
 
   const policy = config.corsAllowAll ? ["mirror"] : config.cors;
   const handler = withCors(policy, router(routes, metrics, log, rateLimitGate(config, clock)));

@@ -53,6 +53,10 @@ const daemonOptions = {
     atMost: "10m",
     doc: "How long a stop may take: answers under way are finished, then what is left is cut. A second signal stops at once.",
   }),
+  page: flag({
+    default: true,
+    doc: "Show browsers a page about this relay at `/`, where it can be tried out. Other clients get the text `Http Relay` there, and with `--no-page` everybody does.",
+  }),
   verbose: count({ default: 0, short: "v", doc: "Log more; repeat it: info, debug, trace." }),
   quiet: flag({ default: false, short: "q", doc: "Log nothing but errors." }),
   logFormat: choice({

@@ -1,0 +1,29 @@
+/** `GET /relay.json`: what this relay does and its limits in effect, as the page and other programs read it. */
+export interface RelayFacts {
+  readonly name: string;
+  readonly version: string;
+  readonly modes: {
+    readonly rendezvous: boolean;
+    readonly mailbox: boolean;
+    readonly live: boolean;
+    readonly ohttp: boolean;
+  };
+  /** For one client address; null: no limit. */
+  readonly requestsPerMinute: number | null;
+  readonly rendezvous: {
+    readonly maxBodyBytes: number;
+    /** How long a message is kept, in milliseconds. */
+    readonly keptMs: number;
+    /** How long a read of an empty inbox is held. */
+    readonly inboxWaitMs: number;
+    readonly linkWaitMs: number;
+    /** A message is on disk before it is answered. */
+    readonly durable: boolean;
+  };
+  /** Null where the mode is off. */
+  readonly mailbox: {
+    readonly maxMessageBytes: number;
+    readonly keptMs: number;
+    readonly waitMs: number;
+  } | null;
+}
