@@ -123,7 +123,9 @@ for (const [name, aeadId] of [
   const capsule = await peer.ask("encapsulate", hex(list.subarray(2)), hex(request));
   const headers = { "content-type": "message/ohttp-req" };
   const answer = await fetch(gateway, { method: "POST", headers, body: unhex(capsule) });
-  const opened = decodeBinaryHttp(unhex(await peer.ask("open", hex(new Uint8Array(await answer.arrayBuffer())))));
+  const opened = decodeBinaryHttp(
+    unhex(await peer.ask("open", hex(new Uint8Array(await answer.arrayBuffer())))),
+  );
   assert.equal(opened.kind === "response" && opened.status, 200);
   assert.equal(await (await fetch(`${postern.url}/inbox/some-id`)).text(), "hello");
 }
