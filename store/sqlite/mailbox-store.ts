@@ -109,7 +109,8 @@ export async function openSqliteMailboxStore(
     : "DROP INDEX IF EXISTS blob_by_id;";
   const writer = await SqliteWriter.open({
     path,
-    pragmas: ["auto_vacuum=INCREMENTAL", ...durablePragmas, "cache_size=-65536"],
+    // Mailboxes are scattered over the index: the longer the log, the more often one page in it stands for many changes.
+    pragmas: ["auto_vacuum=INCREMENTAL", ...durablePragmas, "cache_size=-65536", "wal_autocheckpoint=16000"],
     schema: schema + byId,
   });
   const reader = new DatabaseSync(path, { readOnly: true });
