@@ -244,6 +244,19 @@ describe("a stranger", () => {
     assert.equal((await stranger.call("exchange_complete", { code: wrong(12) })).status, 400);
   });
 
+  test("with many addresses has no more guesses than all strangers together", async () => {
+    const { from } = await mailboxInProcess({ config: { ...roomy, ohttpExchangeRateLimit: 20 } });
+    const { code } = (await plainApi(from("192.0.2.1")).call("exchange_offer", { payload: "P" })).body;
+    const statuses = [];
+    for (let n = 1; n <= 25; n++) {
+      const guess = String((Number(code) + n) % 1_000_000).padStart(6, "0");
+      statuses.push(
+        (await plainApi(from(`198.51.100.${n}`)).call("exchange_complete", { code: guess })).status,
+      );
+    }
+    assert.deepEqual(statuses, [...Array(20).fill(400), ...Array(5).fill(429)]);
+  });
+
   test("who hoards long offers leaves room for ordinary ones", async () => {
     const { fetch } = await mailboxInProcess({ config: { ...roomy, exchangeMaxOffers: 4 } });
     const api = plainApi(fetch);
