@@ -1,4 +1,10 @@
-import { type AuthRequest, type AuthRequestWarning, parseAuthRequest } from "#clients/pubky/src/index.ts";
+import {
+  type AuthRequest,
+  type AuthRequestWarning,
+  type Delivery,
+  isPubkyError,
+  parseAuthRequest,
+} from "#clients/pubky/src/index.ts";
 import { OptionError } from "#core/flags.ts";
 import { duration, flag, list, text } from "#core/options.ts";
 import { clientCommand } from "./client-command.ts";
@@ -15,19 +21,18 @@ const warnings: Readonly<Record<AuthRequestWarning, string>> = {
 
 export const authApprove = clientCommand({
   name: "auth approve",
-  group: "Pubky Auth",
-  summary: "look at a sign-in request and approve it with your key",
   usage: "auth approve LINK --key FILE [OPTIONS]",
   about: `
 The authenticator's side of Pubky Auth. Shows what the link asks for, asks you, then signs, seals and leaves the token at
-the relay, and waits until the app has it. Declining sends nothing: the app's request runs out. Exit code 4 then.
+the relay, and waits a little for the app to confirm. Declining sends nothing: the app's request runs out. Exit code 4 then.
 
   postern auth approve 'pubkyauth://signin?…' --key me.pkarr
   postern auth approve - --key me.key --yes < link.txt     the link from stdin, out of the list of processes; no question
   postern auth approve 'pubkyauth://…' --key me.key --caps /pub/my.app/:r
                                                            grant less than was asked
 
-With --json: {"event":"request", …}, {"event":"approved","publicKey":…}, {"event":"delivered"}.`,
+With --json: {"event":"request", …}, {"event":"approved","publicKey":…}, {"event":"delivered"} or
+{"event":"unconfirmed"}.`,
   options: {
     key: text({
       default: undefined,
@@ -46,15 +51,10 @@ With --json: {"event":"request", …}, {"event":"approved","publicKey":…}, {"e
       short: "y",
       doc: "Approve without asking. Look at the link yourself before.",
     }),
-    wait: flag({
-      default: true,
-      doc: "Wait until the app has the token; --no-wait ends once the relay has it.",
-    }),
     timeoutMs: duration({
-      default: "3m",
-      atLeast: "1ms",
+      default: "10s",
       atMost: "1h",
-      doc: "How long to wait for the app. A token is good for three minutes.",
+      doc: "How long to wait for the app's confirmation; 0 ends once the relay has the token. Apps on the Pubky SDK 0.6 never confirm.",
     }),
   },
   operandsMost: 1,
@@ -85,16 +85,35 @@ With --json: {"event":"request", …}, {"event":"approved","publicKey":…}, {"e
     const delivery = await request.approve({ keypair, ...narrowed, signal });
     if (terminal.json) await terminal.writeJson({ event: "approved", publicKey: keypair.publicKey.z32 });
     terminal.note(`Approved as ${keypair.publicKey}.`);
-    if (!values.wait) return exitCodes.ok;
+    if (values.timeoutMs === 0) return exitCodes.ok;
+    let isConfirmed: boolean;
     {
-      using _waiting = terminal.progress("Waiting until the app has it.");
-      await delivery.delivered({ deadlineMs: values.timeoutMs, signal });
+      using _waiting = terminal.progress("Waiting for the app's confirmation.");
+      isConfirmed = await confirmation(delivery, { deadlineMs: values.timeoutMs, signal });
     }
-    if (terminal.json) await terminal.writeJson({ event: "delivered" });
-    terminal.note("The app has it.");
+    if (terminal.json) await terminal.writeJson({ event: isConfirmed ? "delivered" : "unconfirmed" });
+    terminal.note(
+      isConfirmed
+        ? "The app has it."
+        : "The relay has it; the app has not confirmed, as older ones never do.",
+    );
     return exitCodes.ok;
   },
 });
+
+/** Whether the app has confirmed in time. Throws when it no longer can: what was left for it is gone. */
+async function confirmation(
+  delivery: Delivery,
+  waiting: { deadlineMs: number; signal: AbortSignal },
+): Promise<boolean> {
+  try {
+    await delivery.delivered(waiting);
+    return true;
+  } catch (error) {
+    if (isPubkyError(error, "delivery_expired") && error.details.status === undefined) return false;
+    throw error;
+  }
+}
 
 async function show(request: AuthRequest, terminal: Terminal): Promise<void> {
   const { kind, capabilities, relayHost, clientId, homeserver } = request;

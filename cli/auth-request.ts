@@ -6,8 +6,6 @@ import { exitCodes } from "./exit-codes.ts";
 
 export const authRequest = clientCommand({
   name: "auth request",
-  group: "Pubky Auth",
-  summary: "ask somebody to sign in, and print their token",
   usage: "auth request [--caps LIST] [OPTIONS]",
   about: `
 The app's side of Pubky Auth: shows a link and its QR code, for a person to approve with an authenticator such as Pubky

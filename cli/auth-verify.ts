@@ -6,8 +6,6 @@ import { exitCodes } from "./exit-codes.ts";
 
 export const authVerify = clientCommand({
   name: "auth verify",
-  group: "Pubky Auth",
-  summary: "check a token: who signed it, and what it grants",
   usage: "auth verify [TOKEN] [OPTIONS]",
   about: `
 The backend's side of Pubky Auth. Takes the token, or the JSON that postern auth request prints, as an argument or from

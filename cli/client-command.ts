@@ -3,7 +3,8 @@ import { flag, type OptionSet } from "#core/options.ts";
 import { optionsHelp } from "#daemon/options-help.ts";
 import { type Arguments, parseArguments } from "./arguments.ts";
 import type { Command } from "./command.ts";
-import { exitCodes, exitCodesHelp, failureOf } from "./exit-codes.ts";
+import { exitCodes, exitCodesHelp } from "./exit-codes.ts";
+import { failureOf } from "./failure.ts";
 import { Terminal } from "./terminal.ts";
 
 const sharedOptions = {
@@ -20,8 +21,6 @@ export interface Invocation<S extends OptionSet> extends Arguments<S> {
 
 export interface ClientCommandSpec<S extends OptionSet> {
   readonly name: string;
-  readonly group: Command["group"];
-  readonly summary: string;
   /** How it is called, after `postern`. */
   readonly usage: string;
   /** What it does, and examples with their explanation. */
@@ -37,9 +36,6 @@ export interface ClientCommandSpec<S extends OptionSet> {
 export function clientCommand<S extends OptionSet>(spec: ClientCommandSpec<S>): Command {
   const options = { ...spec.options, ...sharedOptions };
   return {
-    name: spec.name,
-    group: spec.group,
-    summary: spec.summary,
     options,
     async run(args) {
       if (wantsHelp(args)) {
@@ -77,13 +73,8 @@ function wantsHelp(args: readonly string[]): boolean {
   return (end < 0 ? args : args.slice(0, end)).some((arg) => arg === "--help" || arg === "-h");
 }
 
-function helpOf(
-  spec: Pick<ClientCommandSpec<OptionSet>, "name" | "summary" | "usage" | "about">,
-  options: OptionSet,
-) {
-  return `postern ${spec.name}: ${spec.summary}.
-
-Usage: postern ${spec.usage}
+function helpOf(spec: Pick<ClientCommandSpec<OptionSet>, "usage" | "about">, options: OptionSet) {
+  return `Usage: postern ${spec.usage}
 
 ${spec.about.trim()}
 

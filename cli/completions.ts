@@ -1,18 +1,19 @@
 import { OptionError } from "#core/flags.ts";
 import { flagName, type OptionSpec } from "#core/options.ts";
 import { clientCommand } from "./client-command.ts";
-import type { Command } from "./command.ts";
+import type { Command, CommandEntry } from "./command.ts";
 import { exitCodes } from "./exit-codes.ts";
 
 const shells = ["bash", "zsh", "fish"] as const;
 
-/** Made of the other commands, which this one may not import: they are passed in. */
-export function completions(commands: () => readonly Command[]): Command {
+/** A command with its place in the list. */
+type Listed = Command & Pick<CommandEntry, "name" | "summary">;
+
+/** `entries` are all the commands, this one too. */
+export function completions(entries: readonly CommandEntry[]): Command {
   return {
     ...clientCommand({
       name: "completions",
-      group: "Help yourself",
-      summary: "print what makes your shell complete commands and options",
       usage: "completions bash|zsh|fish",
       about: `
   postern completions bash >> ~/.bashrc
@@ -24,7 +25,7 @@ export function completions(commands: () => readonly Command[]): Command {
         const scripts = { bash: bashScript, zsh: zshScript, fish: fishScript };
         const script = shells.find((name) => name === shell);
         if (!script) throw new OptionError(`Name your shell: ${shells.join(", ")}.`);
-        await terminal.write(scripts[script](commands()));
+        await terminal.write(scripts[script](await loadAll(entries)));
         return exitCodes.ok;
       },
     }),
@@ -32,8 +33,17 @@ export function completions(commands: () => readonly Command[]): Command {
   };
 }
 
+async function loadAll(entries: readonly CommandEntry[]): Promise<Listed[]> {
+  return Promise.all(
+    entries.map(async ({ name, summary, load }) => {
+      const { options, words, run } = await load();
+      return { name, summary, options, run, ...(words && { words }) };
+    }),
+  );
+}
+
 /** Every flag of a command, `--no-` forms of what is on by default included. */
-function flagsOf({ options }: Command): string[] {
+function flagsOf({ options }: Listed): string[] {
   const entries = Object.entries(options) as [string, OptionSpec<unknown>][];
   return [
     ...entries.map(([key, { kind, default: byDefault }]) =>
@@ -44,7 +54,7 @@ function flagsOf({ options }: Command): string[] {
 }
 
 /** What may follow each word that begins a command: `auth` has verbs, `completions` has shells. */
-function secondWords(commands: readonly Command[]): Map<string, string[]> {
+function secondWords(commands: readonly Listed[]): Map<string, string[]> {
   const map = new Map<string, string[]>();
   for (const { name, words = [] } of commands) {
     const [first = "", second] = name.split(" ");
@@ -55,9 +65,9 @@ function secondWords(commands: readonly Command[]): Map<string, string[]> {
   return map;
 }
 
-const firstWords = (commands: readonly Command[]) => [...secondWords(commands).keys()];
+const firstWords = (commands: readonly Listed[]) => [...secondWords(commands).keys()];
 
-function bashScript(commands: readonly Command[]): string {
+function bashScript(commands: readonly Listed[]): string {
   const verbs = [...secondWords(commands)].filter(([, words]) => words.length > 0);
   const isTwoWords = (name: string) => name.includes(" ");
   return `# Completions of postern for bash.
@@ -87,7 +97,7 @@ complete -o filenames -F _postern postern
 `;
 }
 
-function zshScript(commands: readonly Command[]): string {
+function zshScript(commands: readonly Listed[]): string {
   const verbs = [...secondWords(commands)].filter(([, words]) => words.length > 0);
   const isTwoWords = (name: string) => name.includes(" ");
   return `#compdef postern
@@ -115,7 +125,7 @@ if [ "$funcstack[1]" = "_postern" ]; then _postern "$@"; else compdef _postern p
 `;
 }
 
-function fishScript(commands: readonly Command[]): string {
+function fishScript(commands: readonly Listed[]): string {
   const quoted = (text: string) => `'${text.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`;
   const summaries = new Map(commands.map(({ name, summary }) => [name, summary]));
   const lines = ["# Completions of postern for fish."];

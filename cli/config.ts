@@ -12,9 +12,6 @@ Takes the same options, variables and file as postern serve. The output can be u
 ${optionsHelp(optionGroups)}`;
 
 export const config: Command = {
-  name: "config",
-  group: "Run a relay",
-  summary: "print the options in effect and where each came from",
   options: allOptions,
   async run(args) {
     if (args.includes("--help") || args.includes("-h")) {

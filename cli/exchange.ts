@@ -17,8 +17,6 @@ function codeOf(word: string | undefined): string {
 
 export const exchangeOffer = clientCommand({
   name: "exchange offer",
-  group: "Send and receive",
-  summary: "offer a text under a short code that can be told by voice",
   usage: "exchange offer [OPTIONS] < FILE",
   about: `
 Prints the code. Whoever is told it gets the text with postern exchange claim, and leaves an answer for postern exchange
@@ -52,8 +50,6 @@ protocol/mailbox.md tells; --code-digits 10 cannot.
 
 export const exchangeClaim = clientCommand({
   name: "exchange claim",
-  group: "Send and receive",
-  summary: "get the text behind a code, and leave an answer",
   usage: "exchange claim CODE [OPTIONS] < ANSWER",
   about: `
 Prints the text. Stdin, or --file, is the answer that whoever offered it gets.
@@ -80,8 +76,6 @@ Prints the text. Stdin, or --file, is the answer that whoever offered it gets.
 
 export const exchangeComplete = clientCommand({
   name: "exchange complete",
-  group: "Send and receive",
-  summary: "wait for the answer to an offer",
   usage: "exchange complete CODE [OPTIONS]",
   about: `
 Prints the answer, once somebody claimed the code. The answer is given out once.

@@ -7,8 +7,6 @@ import { passphraseOption, readPassphrase, writeKeyFile } from "./key-file.ts";
 
 export const keyNew = clientCommand({
   name: "key new",
-  group: "Pubky Auth",
-  summary: "make a Pubky key and keep it in a file",
   usage: "key new FILE [OPTIONS]",
   about: `
 The file is a Pubky recovery file, which other Pubky apps open too: the key, sealed with a passphrase. Losing the file or

@@ -6,8 +6,6 @@ import { passphraseOption, readKeyFile } from "./key-file.ts";
 
 export const keyShow = clientCommand({
   name: "key show",
-  group: "Pubky Auth",
-  summary: "print the public key of a key file",
   usage: "key show FILE [OPTIONS]",
   about: `
 Takes a recovery file, which needs its passphrase, and a plain file. Never prints the secret half.

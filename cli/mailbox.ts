@@ -8,8 +8,6 @@ import { mailboxAt, mailboxName, mailboxOptions } from "./mailbox-relay.ts";
 
 export const mailboxSend = clientCommand({
   name: "mailbox send",
-  group: "Send and receive",
-  summary: "leave sealed bytes in a mailbox until their owner collects them",
   usage: "mailbox send MAILBOX [OPTIONS] < FILE",
   about: `
 The bytes are sent as they are: seal them first. MAILBOX is 64 hexadecimal digits. Prints the message's id; the relay
@@ -39,8 +37,6 @@ then has it on disk, for 120 days by default.
 
 export const mailboxFetch = clientCommand({
   name: "mailbox fetch",
-  group: "Send and receive",
-  summary: "look at what waits in mailboxes",
   usage: "mailbox fetch MAILBOX... [OPTIONS]",
   about: `
 Prints one line for each message, oldest first: its mailbox, id, time, and the bytes as base64. Nothing is removed:
@@ -83,8 +79,6 @@ postern mailbox ack does that.
 
 export const mailboxAck = clientCommand({
   name: "mailbox ack",
-  group: "Send and receive",
-  summary: "remove a message from a mailbox",
   usage: "mailbox ack MAILBOX ID [OPTIONS]",
   about: `
 Prints true if the message was there until now, and false if it was not.
@@ -105,8 +99,6 @@ Prints true if the message was there until now, and false if it was not.
 
 export const mailboxPurge = clientCommand({
   name: "mailbox purge",
-  group: "Send and receive",
-  summary: "empty a mailbox",
   usage: "mailbox purge [MAILBOX] --key FILE [OPTIONS]",
   about: `
 Signs the request with an Ed25519 key: FILE holds its 32-byte seed, as bytes or as 64 hexadecimal digits. Without a

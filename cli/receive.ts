@@ -8,8 +8,6 @@ import { meetingOptions, meetingPlace, troubleText } from "./meeting-place.ts";
 
 export const receive = clientCommand({
   name: "receive",
-  group: "Send and receive",
-  summary: "collect a message from a relay, waiting for it",
   usage: "receive [CODE | ID] [OPTIONS] > FILE",
   about: `
 Without a CODE a new one is made and shown, as a line and as a QR code; whoever has it runs postern send CODE. The relay

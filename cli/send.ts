@@ -7,8 +7,6 @@ import { meetingOptions, meetingPlace, troubleText } from "./meeting-place.ts";
 
 export const send = clientCommand({
   name: "send",
-  group: "Send and receive",
-  summary: "leave a message at a relay and wait until it is collected",
   usage: "send [CODE | ID] [OPTIONS] < FILE",
   about: `
 The message is sealed: neither the relay nor anybody on the way can read it. Without a CODE a new one is made and shown,

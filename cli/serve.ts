@@ -19,9 +19,6 @@ Each option is also a variable (--max-entries is POSTERN_MAX_ENTRIES) and a line
 ${optionsHelp(optionGroups)}`;
 
 export const serve: Command = {
-  name: "serve",
-  group: "Run a relay",
-  summary: "run the relay",
   options: allOptions,
   async run(args) {
     if (args.includes("--help") || args.includes("-h")) {

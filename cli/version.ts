@@ -2,9 +2,6 @@ import { buildInfo } from "#daemon/build-info.ts";
 import type { Command } from "./command.ts";
 
 export const version: Command = {
-  name: "version",
-  group: "Help yourself",
-  summary: "print the version",
   options: {},
   async run() {
     process.stdout.write(`postern ${buildInfo().version}\n`);

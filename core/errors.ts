@@ -59,6 +59,11 @@ export const errorTable = {
     advice: "The request is well formed and cannot be served; see the documentation of this endpoint.",
   },
   rate_limited: { status: 429, text: "Too many requests", advice: "Wait as long as Retry-After says." },
+  issuer_unavailable: {
+    status: 502,
+    text: "The token issuer's key is not known yet",
+    advice: "The relay keeps trying to reach the issuer; try again.",
+  },
   not_enabled: {
     status: 501,
     text: "Not enabled",
@@ -104,6 +109,8 @@ export interface RelayErrorOptions extends ErrorOptions {
   retryAfterSeconds?: number;
   /** A sentence for the remote, more exact than the row's. Never holds an id, address, key or payload. */
   text?: string;
+  /** The value of `WWW-Authenticate`: how the remote gets what it lacks. */
+  authenticate?: string | undefined;
 }
 
 /** What stops a caller. Its `cause`, if any, is for the log alone and never goes over the wire. */
@@ -112,11 +119,13 @@ export class RelayError extends Error {
   readonly code: ErrorCode;
   readonly status: number;
   readonly retryAfterSeconds: number | undefined;
+  readonly authenticate: string | undefined;
 
   constructor(code: ErrorCode, options: RelayErrorOptions = {}) {
     super(options.text ?? errorTable[code].text, options);
     this.code = code;
     this.status = errorTable[code].status;
     this.retryAfterSeconds = options.retryAfterSeconds;
+    this.authenticate = options.authenticate;
   }
 }

@@ -4,14 +4,13 @@ import { RelayError } from "#core/errors.ts";
 import { ClientAddresses } from "#edge/http/client-address.ts";
 import { withCors } from "#edge/http/cors.ts";
 import { inheritedSocket, type ListenAt, type Listener, listen } from "#edge/http/listener.ts";
-import { withRateLimit } from "#edge/http/rate-limit.ts";
-import { liveRoutes } from "#modes/live/routes.ts";
+import { type Gate, rateLimitGate } from "#edge/http/rate-limit.ts";
 import { Rendezvous } from "#modes/rendezvous/rendezvous.ts";
 import { rendezvousRoutes } from "#modes/rendezvous/routes.ts";
 import { openMemoryRendezvousStore } from "#store/memory/rendezvous-store.ts";
 import { openSqliteRendezvousStore } from "#store/sqlite/rendezvous-store.ts";
 import type { Handler, RelayRequest } from "#wire/http/request.ts";
-import { emptyReply, type Routes } from "#wire/http/router.ts";
+import { emptyReply, type Match, type Routes } from "#wire/http/router.ts";
 import { buildInfo } from "./build-info.ts";
 import { composeMailbox } from "./compose-mailbox.ts";
 import { openLive } from "./live.ts";
@@ -43,11 +42,10 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
   let ready = false;
 
   await using starting = new AsyncDisposableStack();
+  const database = databasePath(config, env);
   const inMemory = config.persistDb === "memory";
   const store = starting.use(
-    inMemory
-      ? openMemoryRendezvousStore(config)
-      : await openSqliteRendezvousStore(databasePath(config, env), config, clock),
+    inMemory ? openMemoryRendezvousStore(config) : await openSqliteRendezvousStore(database, config, clock),
   );
   const rendezvous = new Rendezvous(config, store, clock, report);
   const stopSweeping = rendezvous.every(sweepEveryMs, () => void rendezvous.sweep().catch(report));
@@ -65,7 +63,7 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
   const everything = router(routes, metrics, log);
   const mailbox = await composeMailbox({
     config,
-    databasePath: databasePath(config, env),
+    databasePath: database,
     clock,
     metrics,
     log,
@@ -73,11 +71,11 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
     handler: everything,
     opened: starting,
   });
-  routes.push(...mailbox.routes, rendezvousRoutes(rendezvous), openApiRoutes());
-  const live = await openLive(config, clock, log, metrics, report);
-  if (live) routes.push(liveRoutes(live.live));
+  const live = await openLive(config, inMemory ? undefined : database, starting, clock, log, metrics, report);
+  routes.push(...mailbox.routes, rendezvousRoutes(rendezvous), openApiRoutes(), ...(live?.routes ?? []));
+
   const policy = config.corsAllowAll ? ["mirror"] : config.cors;
-  const handler = withCors(policy, withRateLimit(config, clock, everything));
+  const handler = withCors(policy, router(routes, metrics, log, rateLimitGate(config, clock)));
   const tls = tlsFiles(config);
   const shared = { limits: config, addresses: new ClientAddresses(config.trustedProxies), report };
   const main = await listen({
@@ -88,6 +86,7 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
     ...(tls ? { tls } : {}),
   });
   starting.defer(() => main.close(0));
+  live?.peers.start();
   metrics.gauge("postern_connections", "Connections open on the public listener.", () => main.connections());
   const ops = await listenForOps(config, (at) =>
     listen({
@@ -107,6 +106,7 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
       ready = false;
       rendezvous.drain();
       mailbox.drain();
+      live?.peers.close();
       void live?.live.drain();
       await main.close(config.shutdownTimeoutMs);
       await ops?.close(0);
@@ -115,24 +115,28 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
   };
 }
 
-/** Tries each part of the daemon in turn; counts and times what was answered, under the route's name alone. */
-function router(parts: readonly Routes[], metrics: Metrics, log: Logger): Handler {
-  return async (request: RelayRequest) => {
-    const begin = performance.now();
-    let route = "none";
-    let response: Response | undefined;
+/**
+ * Tries each part of the daemon in turn; counts and times what was answered, under the route's name alone. The gate, if
+ * there is one, stands before every part.
+ */
+function router(parts: readonly Routes[], metrics: Metrics, log: Logger, gate?: Gate): Handler {
+  const find = (request: RelayRequest): Match => {
     for (const routes of parts) {
       const match = routes(request);
-      if (!match) continue;
-      route = match.route;
-      response = await match.respond();
-      break;
+      if (match) return match;
     }
-    response ??= emptyReply(404);
+    return { route: "none", respond: async () => emptyReply(404) };
+  };
+  return async (request) => {
+    const begin = performance.now();
+    const match = find(request);
+    const response = await (gate ? gate(request, match.respond) : match.respond());
     const seconds = (performance.now() - begin) / 1000;
-    metrics.answered(route, request.method, response.status, seconds);
-    if (log.isLevelEnabled("debug"))
+    metrics.answered(match.route, request.method, response.status, seconds);
+    if (log.isLevelEnabled("debug")) {
+      const { route } = match;
       log.debug({ route, method: request.method, status: response.status, seconds }, "answered");
+    }
     return response;
   };
 }

@@ -1,7 +1,13 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Clock, systemEntropy } from "#core/clock.ts";
+import { dialWebSocket } from "#edge/websocket/dial.ts";
 import { LiveWebSocket, type LiveWebSocketOptions } from "#edge/websocket/live-websocket.ts";
+import {
+  listenWebTransport,
+  type WebTransportListener,
+  WebTransportUnavailableError,
+} from "#edge/webtransport/webtransport-listener.ts";
 import type { AccessPolicy } from "#modes/live/auth/authorize.ts";
 import { KeyError, parseKeyFile, verifyingKey } from "#modes/live/auth/key.ts";
 import { firstOf, type KeySource, keyFolder, oneKey } from "#modes/live/auth/key-source.ts";
@@ -9,24 +15,46 @@ import { publicAccess, publicAccessWarning } from "#modes/live/auth/public-acces
 import { certificateHash } from "#modes/live/certificate.ts";
 import type { Grant } from "#modes/live/grant.ts";
 import { Live } from "#modes/live/live.ts";
+import { Peers } from "#modes/live/peers.ts";
+import { liveRoutes } from "#modes/live/routes.ts";
+import type { Routes } from "#wire/http/router.ts";
+import { every } from "./every.ts";
 import { type Config, OptionError } from "./options.ts";
+import { openPrivacyPass } from "./privacy-pass.ts";
+import { revokedTokens } from "./revoked-tokens.ts";
 import type { Logger, Metrics } from "./telemetry.ts";
 
 export interface LiveParts {
   readonly live: Live;
   readonly webSocket: LiveWebSocket<Grant>;
+  /** Its HTTP face. */
+  readonly routes: readonly Routes[];
+  /** Started once the daemon listens. */
+  readonly peers: Peers;
 }
 
-/** Live with its edge. Undefined where nobody could use it: neither a key nor anything public is set. */
+/**
+ * Live with its edge. Undefined where nobody could use it: no key, nothing public, no Privacy Pass. What it opens is
+ * closed with `opening`; `database` is undefined where nothing is kept on disk.
+ */
 export async function openLive(
   config: Config,
+  database: string | undefined,
+  opening: AsyncDisposableStack,
   clock: Clock,
   log: Logger,
   metrics: Metrics,
   report: (error: unknown) => void,
 ): Promise<LiveParts | undefined> {
-  const policy: AccessPolicy = { keys: await keysOf(config), public: publicAccess(config) };
-  if (policy.keys === undefined && policy.public === undefined) return undefined;
+  const [keys, open] = [await keysOf(config), publicAccess(config)];
+  if (!keys && !open && !config.privacypassEnabled && !config.privacypassServe) {
+    if (config.clusterRoot.length > 0)
+      throw new OptionError("--cluster-root: needs auth-key or auth-public.");
+    return undefined;
+  }
+  const privacy = opening.use(await openPrivacyPass(config, keys, database, clock, log, report));
+  const revoked = config.authRevoked === undefined ? undefined : revokedTokens(config.authRevoked);
+  const policy: AccessPolicy = { keys, revoked, public: open, privacyPass: privacy.privacyPass };
   const warning = publicAccessWarning(policy.public);
   if (warning) log.warn(warning);
   const certificateHashes = async () => {
@@ -35,9 +63,51 @@ export async function openLive(
     return hash === undefined ? [] : [hash];
   };
   const live = new Live({ clock, entropy: systemEntropy, options: config, policy, certificateHashes });
-  const webSocket = new LiveWebSocket(live, webSocketOptionsOf(config), clock, report);
+  opening.defer(every(config.authRecheckMs, clock, () => void live.recheck().catch(report)));
+  const webSocketOptions = webSocketOptionsOf(config);
+  const webSocket = new LiveWebSocket(live, webSocketOptions, clock, report);
+  const dialOptions = { ...webSocketOptions, connectTimeoutMs: config.liveSetupTimeoutMs };
+  const peers = new Peers({
+    relay: live.relay,
+    clock,
+    entropy: systemEntropy,
+    options: config,
+    token: await tokenOf(config),
+    dial: (url, open) => dialWebSocket(url, dialOptions, clock, open),
+    onTrouble: (what) => log.info({ what }, "a link with another relay of the cluster is down"),
+  });
+  metrics.gauge("postern_live_cluster_links", "Links with other relays that are up.", () => peers.linked);
   measure(live, metrics);
-  return { live, webSocket };
+  return { live, webSocket, peers, routes: [liveRoutes(live), ...privacy.routes] };
+}
+
+/** WebTransport beside the public listener, at the same port; undefined where it is off. */
+export async function listenLiveWebTransport(
+  { live }: LiveParts,
+  config: Config,
+  at: { host: string; port: number },
+  clock: Clock,
+  log: Logger,
+  report: (error: unknown) => void,
+): Promise<WebTransportListener | undefined> {
+  if (config.webtransport === "off") return undefined;
+  if (config.tlsCert === undefined || config.tlsKey === undefined) {
+    throw new OptionError("--webtransport: needs tls-cert and tls-key.");
+  }
+  log.warn(
+    "WebTransport runs on an old QUIC library with known weaknesses. Keep it away from the open internet.",
+  );
+  const [cert, key] = await Promise.all([readFile(config.tlsCert, "utf8"), readFile(config.tlsKey, "utf8")]);
+  const { connectionWindowBytes, streamWindowBytes, streamsMax, idleTimeoutMs, pingIntervalMs } =
+    webSocketOptionsOf(config);
+  const limits = { connectionWindowBytes, streamWindowBytes, streamsMax, idleTimeoutMs, pingIntervalMs };
+  try {
+    return await listenWebTransport(live, { ...at, cert, key, ...limits }, clock, report);
+  } catch (error) {
+    if (error instanceof WebTransportUnavailableError)
+      throw new OptionError(`--webtransport: ${error.message}.`);
+    throw error;
+  }
 }
 
 async function keysOf({ authKey, authKeyDir }: Config): Promise<KeySource | undefined> {
@@ -54,6 +124,13 @@ async function keysOf({ authKey, authKeyDir }: Config): Promise<KeySource | unde
     }
   }
   return sources.length === 0 ? undefined : firstOf(...sources);
+}
+
+async function tokenOf({ clusterToken }: Config): Promise<string | undefined> {
+  if (clusterToken === undefined) return undefined;
+  const text = await textOf(clusterToken);
+  if (text === undefined) throw new OptionError("--cluster-token: the file cannot be read.");
+  return text.trim();
 }
 
 const textOf = (path: string): Promise<string | undefined> => readFile(path, "utf8").catch(() => undefined);

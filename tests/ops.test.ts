@@ -14,6 +14,9 @@ describe("the files in ops/", () => {
       "--ops-listen",
       "127.0.0.1:0",
       "--verbose",
+      // The live mode has metrics of its own.
+      "--auth-public",
+      "",
       "--log-format",
       "json",
     ]);

@@ -137,8 +137,11 @@ function gather(chunks: readonly Uint8Array[], length: number): Uint8Array {
 
 /** `GET http://host/path` (RFC 9112, 3.2.2) asks for `/path`. */
 function originForm(target: string): string {
-  if (target.startsWith("/")) return target;
-  const match = /^https?:\/\/[^/?#]*([^#]*)/i.exec(target);
-  if (!match) return target;
+  // A fragment is the client's own affair; one that was sent all the same names nothing.
+  const fragment = target.indexOf("#");
+  const whole = fragment < 0 ? target : target.slice(0, fragment);
+  if (whole.startsWith("/")) return whole;
+  const match = /^https?:\/\/[^/?]*(.*)/i.exec(whole);
+  if (!match) return whole;
   return match[1]!.startsWith("/") ? match[1]! : `/${match[1]}`;
 }

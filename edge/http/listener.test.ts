@@ -140,10 +140,19 @@ describe("the HTTP listener", () => {
     );
     const target = async (line: string) =>
       (await exchange(at.port, `GET ${line} HTTP/1.1\r\nhost: x\r\n\r\n`)).split("\r\n\r\n")[1];
-    for (const one of ["/inbox/..", "/inbox/%2e%2E/a?x#", "//inbox/a", "/inbox/a%ZZ"])
+    for (const one of ["/inbox/..", "/inbox/%2e%2E/a?x", "//inbox/a", "/inbox/a%ZZ"])
       assert.equal(await target(one), one);
+    assert.equal(await target("/inbox/a#b"), "/inbox/a");
     assert.equal(await target("http://other.test/inbox/a?q"), "/inbox/a?q");
     assert.equal(await target("http://other.test"), "/");
+  });
+
+  test("serves a request whatever it expects", async () => {
+    await using at = await open(async () => new Reply(200, [["connection", "close"]], "ok"));
+    assert.match(
+      await exchange(at.port, "GET / HTTP/1.1\r\nhost: x\r\nexpect: a-miracle\r\n\r\n"),
+      /^HTTP\/1.1 200 /,
+    );
   });
 
   test("refuses headers and request lines over the limit with 431", async () => {

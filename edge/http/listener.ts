@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import http from "node:http";
 import http2 from "node:http2";
-import type { AddressInfo, Server, Socket } from "node:net";
+import net, { type AddressInfo, type Server, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Handler } from "#wire/http/request.ts";
 import type { ClientAddresses } from "./client-address.ts";
@@ -44,9 +44,18 @@ export interface Listener {
 export async function listen(setup: ListenerSetup): Promise<Listener> {
   const { limits, addresses, handler, report } = setup;
   let draining = false;
+  /** HTTP/1.1 connections between two requests. */
+  const quiet = new Set<Socket>();
 
   const serve = async (request: NodeRequest, response: NodeResponse): Promise<void> => {
-    if (request.httpVersionMajor === 1) await turnOf(request.socket, response);
+    if (request.httpVersionMajor === 1) {
+      const { socket } = request;
+      quiet.delete(socket);
+      response.once("close", () => {
+        if (newest.get(socket) === response && !socket.destroyed) quiet.add(socket);
+      });
+      await turnOf(socket, response);
+    }
     const findSource = () => {
       const forwarded = request.headers["x-forwarded-for"];
       return addresses.sourceOf(request.socket, Array.isArray(forwarded) ? forwarded.join(",") : forwarded);
@@ -65,11 +74,21 @@ export async function listen(setup: ListenerSetup): Promise<Listener> {
 
   const server = createServer(setup, (request, response) => void serve(request, response));
   server.maxConnections = limits.maxConnections;
+  // An expectation that nobody knows is passed over, as the original does, not refused.
+  server.on("checkExpectation", (request, response) => void serve(request, response));
   if (setup.onUpgrade) server.on("upgrade", setup.onUpgrade);
   const sockets = new Set<Socket>();
   server.on("connection", (socket: Socket) => {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
+  });
+  server.on(setup.tls ? "secureConnection" : "connection", (socket: Socket) => {
+    socket.once("close", () => quiet.delete(socket));
+  });
+  const sessions = new Set<http2.ServerHttp2Session>();
+  server.on("session", (session: http2.ServerHttp2Session) => {
+    sessions.add(session);
+    session.once("close", () => sessions.delete(session));
   });
 
   const unwatch = setup.tls
@@ -90,16 +109,25 @@ export async function listen(setup: ListenerSetup): Promise<Listener> {
     async close(graceMs) {
       draining = true;
       unwatch();
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      if (server instanceof http.Server) server.closeIdleConnections();
-      const cut = setTimeout(() => {
-        for (const socket of sockets) socket.destroy();
-      }, graceMs);
+      // Not the HTTP server's own close: that also cuts connections whose first request is still on its way.
+      const closed = new Promise<void>((resolve) => net.Server.prototype.close.call(server, () => resolve()));
+      for (const session of sessions) session.close();
+      for (const socket of quiet) socket.destroySoon();
+      const cut = (which: (socket: Socket) => boolean) => {
+        for (const socket of sockets) if (which(socket)) socket.destroy();
+      };
+      const timers = [
+        setTimeout(() => cut(({ bytesRead }) => bytesRead === 0), Math.min(graceMs, silentGraceMs)),
+        setTimeout(() => cut(() => true), graceMs),
+      ];
       await closed;
-      clearTimeout(cut);
+      timers.forEach(clearTimeout);
     },
   };
 }
+
+/** How long a connection that has not said anything yet may keep a stop waiting. */
+const silentGraceMs = 1000;
 
 /** The newest request of each HTTP/1.1 connection. */
 const newest = new WeakMap<Socket, NodeResponse>();

@@ -4,7 +4,7 @@ import { TokenBuckets } from "#core/token-buckets.ts";
 import { simClock } from "#tests/support/sim-clock.ts";
 import { Reply } from "#wire/http/reply.ts";
 import type { EdgeContext, RelayRequest } from "#wire/http/request.ts";
-import { withRateLimit } from "./rate-limit.ts";
+import { rateLimitGate } from "./rate-limit.ts";
 
 function from(source: string | undefined): RelayRequest {
   const edge: EdgeContext = { target: "/", source, readBody: async () => new Uint8Array() };
@@ -14,7 +14,8 @@ function from(source: string | undefined): RelayRequest {
 describe("the rate limit", () => {
   test("lets a burst through, then as many as flow in, and says when to come back", async () => {
     const clock = simClock();
-    const handler = withRateLimit({ rateLimit: 60, rateBurst: 3 }, clock, async () => new Reply(200, []));
+    const gate = rateLimitGate({ rateLimit: 60, rateBurst: 3 }, clock)!;
+    const handler = (request: RelayRequest) => gate(request, async () => new Reply(200, []));
     const statuses = async (count: number, source: string | undefined = "x") => {
       const answers = [];
       for (let at = 0; at < count; at++) answers.push(await handler(from(source)));
@@ -43,8 +44,7 @@ describe("the rate limit", () => {
   });
 
   test("is not there at all when it is off", () => {
-    const handler = async () => new Reply(200, []);
-    assert.equal(withRateLimit({ rateLimit: 0, rateBurst: 1 }, simClock(), handler), handler);
+    assert.equal(rateLimitGate({ rateLimit: 0, rateBurst: 1 }, simClock()), undefined);
   });
 
   test("forgets the least recently used client first, so that a flood of addresses takes bounded memory", () => {

@@ -2,6 +2,7 @@ import WebSocket from "ws";
 import type { Clock } from "#core/clock.ts";
 import { type MessageSink, Mux, type MuxLimits } from "#wire/live/mux.ts";
 import { legacySubprotocol, subprotocols } from "#wire/live/version.ts";
+import { saidGoodbye } from "./live-websocket.ts";
 
 export interface DialOptions extends MuxLimits {
   messageMaxBytes: number;
@@ -95,7 +96,7 @@ export function dialWebSocket(
       reject(error);
       mux?.lost("the WebSocket failed");
     });
-    socket.on("close", () => mux?.lost("the connection went away"));
+    socket.on("close", (code) => mux?.lost("the connection went away", saidGoodbye(code)));
     socket.on("message", (data: Buffer, isBinary: boolean) => {
       if (isBinary) mux?.receive(data);
       else mux?.refuse("text messages are not part of the protocol");

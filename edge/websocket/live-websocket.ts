@@ -92,11 +92,12 @@ export class LiveWebSocket<Admission> {
         path: url.pathname,
         query: url.searchParams,
         authorization: request.headers.authorization,
+        beginsWithSetup: subprotocol.version === undefined,
       });
     } catch (error) {
       if (!(error instanceof RelayError)) this.#report(error);
       const refusal = error instanceof RelayError ? error : new RelayError("internal");
-      return refuse(socket, refusal.status, refusal.message);
+      return refuse(socket, refusal.status, refusal.message, refusal.authenticate);
     }
     if (socket.destroyed) return;
     this.#server.handleUpgrade(request, socket, head, (webSocket) => {
@@ -117,9 +118,10 @@ export class LiveWebSocket<Admission> {
       connection.heardAt = this.#clock.now();
     });
     webSocket.on("error", () => mux.lost("the WebSocket failed"));
-    webSocket.on("close", () => {
+    webSocket.on("close", (code: number) => {
       this.#connections.delete(connection);
-      mux.lost("the connection went away");
+      if (this.#connections.size === 0) this.#disarmPing();
+      mux.lost("the connection went away", saidGoodbye(code));
     });
     socket.on("drain", () => mux.drained());
     this.#connections.add(connection);
@@ -136,6 +138,11 @@ export class LiveWebSocket<Admission> {
     });
   }
 
+  #disarmPing(): void {
+    this.#cancelPing?.();
+    this.#cancelPing = undefined;
+  }
+
   #pingAll(): void {
     const now = this.#clock.now();
     for (const connection of this.#connections) {
@@ -149,6 +156,9 @@ export class LiveWebSocket<Admission> {
   }
 }
 
+/** A browser that leaves the page closes with 1001; a connection that broke has no code (RFC 6455, 7.4.1). */
+export const saidGoodbye = (code: number): boolean => code === 1000 || code === 1001;
+
 /** What both sides speak; `undefined` if the client offers something, but nothing we know. */
 function offeredSubprotocol(request: IncomingMessage): Subprotocol | undefined {
   const header = request.headers["sec-websocket-protocol"];
@@ -156,9 +166,10 @@ function offeredSubprotocol(request: IncomingMessage): Subprotocol | undefined {
   return chooseSubprotocol(header.split(",").map((name) => name.trim()));
 }
 
-function refuse(socket: Duplex, status: number, message: string): void {
+function refuse(socket: Duplex, status: number, message: string, authenticate?: string): void {
+  const challenge = authenticate === undefined ? "" : `www-authenticate: ${authenticate}\r\n`;
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: text/plain\r\nconnection: close\r\n` +
-      `access-control-allow-origin: *\r\ncontent-length: ${Buffer.byteLength(message)}\r\n\r\n${message}`,
+      `${challenge}access-control-allow-origin: *\r\ncontent-length: ${Buffer.byteLength(message)}\r\n\r\n${message}`,
   );
 }

@@ -1,4 +1,4 @@
-import { bytes, duration, integer, list } from "#core/options.ts";
+import { bytes, choice, duration, integer, list, text } from "#core/options.ts";
 
 /** What an operator may set for live. Names and defaults are the original relay's where it has them. */
 export const liveOptions = {
@@ -121,9 +121,14 @@ export const liveOptions = {
     atMost: "1h",
     doc: "A live connection that has been silent for so long is dropped.",
   }),
+  webtransport: choice({
+    default: "off",
+    of: ["off", "quiche"],
+    doc: "WebTransport (HTTP/3) on the UDP port of the public listener; needs `tls-cert` and `tls-key`. `quiche` is the optional package @matrixai/quic, built on an old QUIC library with known weaknesses against floods: for tests and closed networks.",
+  }),
   clusterRoot: list({
     default: [],
-    doc: "Relays to connect with, as URLs (`?jwt=` for a token): broadcasts on either are seen on both.",
+    doc: "Relays to connect with, as URLs (`?jwt=` for a token of its own): broadcasts on either are seen on both.",
     pattern: /^(https?|wss?):\/\/\S+$/,
     allowed: "URLs joined by commas",
     also: {
@@ -131,5 +136,33 @@ export const liveOptions = {
       env: ["MOQ_CLUSTER_ROOT", "MOQ_CLUSTER_CONNECT"],
       toml: ["cluster.root", "cluster.connect"],
     },
+  }),
+  clusterNode: text({
+    default: undefined,
+    doc: "URL at which the other relays of the cluster reach this one. It is told to them, and they connect with each other directly.",
+    pattern: /^(https?|wss?):\/\/\S+$/,
+    allowed: "a URL",
+    also: {
+      flags: ["cluster-advertise"],
+      env: ["MOQ_CLUSTER_NODE", "MOQ_CLUSTER_ADVERTISE"],
+      toml: ["cluster.node", "cluster.advertise"],
+    },
+  }),
+  clusterToken: text({
+    default: undefined,
+    doc: "File with the token shown to the other relays (`cluster: true` in its claims).",
+    allowed: "a file name",
+    also: { env: ["MOQ_CLUSTER_TOKEN"], toml: ["cluster.token"] },
+  }),
+  clusterRetryMaxMs: duration({
+    default: "10s",
+    atLeast: "100ms",
+    atMost: "1h",
+    doc: "Longest wait before a relay of the cluster that cannot be reached is tried again; the first is a tenth of it.",
+  }),
+  clusterNodesMax: integer({
+    default: 100,
+    atLeast: 1,
+    doc: "Relays to connect with at most, those learned of from others included.",
   }),
 };

@@ -33,3 +33,9 @@ export function* prefixesOf(path: string): Generator<string> {
   for (let at = path.indexOf("/"); at >= 0; at = path.indexOf("/", at + 1)) yield path.slice(0, at);
   if (path !== "") yield path;
 }
+
+/** Where relays of a cluster tell each other of themselves: neither shown to clients nor theirs to publish. */
+export const clusterPrefixes: readonly string[] = ["internal/origins", ".internal/origins"];
+
+export const isClusterPath = (path: string): boolean =>
+  clusterPrefixes.some((prefix) => hasPrefix(prefix, path));

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { hex } from "#tests/support/hex.ts";
 import {
   clientOf,
   FakePublisher,
@@ -9,6 +10,7 @@ import {
   relayOn,
   view,
 } from "#tests/support/live-pair.ts";
+import { RawSession } from "#tests/support/raw-session.ts";
 import { settle, simClock } from "#tests/support/sim-clock.ts";
 import type { Framing, LiteVersion } from "#wire/live/version.ts";
 import type { Watcher } from "./origin.ts";
@@ -200,6 +202,28 @@ describe("subscriptions", () => {
     publisher.asked[0]!.sink.onComplete();
     await settle();
     assert.equal(viewer.payload(0), "last");
+    assert.equal(viewer.ended, "complete");
+  });
+
+  test("a group that comes after the end of its subscription is not lost", async () => {
+    const { clock, relay } = scene();
+    const pair = muxPair(clock, "qmux-02", 5);
+    const raw = new RawSession(pair.client);
+    relay.accept(pair.server, openGrant());
+    await settle();
+    relay.origin.announce("cam", [...relay.sessions][0]!.source!, []);
+    const viewer = new FakeViewer();
+    view(relay, "cam", "v", viewer);
+    await settle();
+    const subscription = raw.bidis.find((stream) => stream.hex.startsWith("02"))!;
+    // START 0, END before 2, FIN; then groups 0 and 1.
+    subscription.answer(hex("000100 010102"), true);
+    await settle();
+    assert.equal(viewer.ended, undefined);
+    raw.uni(hex("00020000 000161"), true);
+    raw.uni(hex("00020001 000162"), true);
+    await settle();
+    assert.deepEqual([viewer.payload(0), viewer.payload(1)], ["a", "b"]);
     assert.equal(viewer.ended, "complete");
   });
 

@@ -7,7 +7,7 @@ import type { Knock } from "#wire/live/acceptor.ts";
 import { covers, type Grant } from "./grant.ts";
 import { fetchGroup } from "./group-fetch.ts";
 import type { Live } from "./live.ts";
-import { stripPrefix } from "./path.ts";
+import { isClusterPath, stripPrefix } from "./path.ts";
 
 type Respond = (request: RelayRequest, live: Live, rest: string) => Promise<Response>;
 
@@ -64,6 +64,7 @@ async function announced(request: RelayRequest, live: Live, rest: string): Promi
   const grant = await live.admitRequest(knockOf(request, rest));
   const names: string[] = [];
   for (const { path } of live.relay.origin.broadcasts) {
+    if (isClusterPath(path) && !grant.cluster) continue;
     const name = stripPrefix(grant.root, path);
     if (name !== undefined && covers(grant.get, name)) names.push(name);
   }

@@ -31,7 +31,7 @@ import { frameClassOf, type LiteVersion } from "#wire/live/version.ts";
 import { Announcer } from "./announcer.ts";
 import { type ControlOutput, ControlStream } from "./control-stream.ts";
 import { FetchServing } from "./fetch-serving.ts";
-import { covers, type Grant } from "./grant.ts";
+import { type AdmitAtSetup, covers, type Grant } from "./grant.ts";
 import type { LiveLimits } from "./limits.ts";
 import type { LiveMetrics } from "./metrics.ts";
 import type { Origin } from "./origin.ts";
@@ -40,7 +40,7 @@ import { joinPath, normalizePath } from "./path.ts";
 import { Serving } from "./serving.ts";
 import type { SessionContext } from "./session-context.ts";
 import { Sourcing } from "./sourcing.ts";
-import type { Track } from "./track.ts";
+import type { Track, TrackSource } from "./track.ts";
 
 /** What a session needs of its relay. */
 export interface SessionHome {
@@ -60,7 +60,9 @@ export interface SessionHome {
  */
 export class Session implements SessionContext, TransportHandler {
   readonly transport: Transport;
-  readonly grant: Grant;
+  #grant: Grant;
+  readonly #admitAtSetup: AdmitAtSetup | undefined;
+  #admitting = false;
   readonly #home: SessionHome;
   #version: LiteVersion | undefined;
   #sourcing: Sourcing | undefined;
@@ -77,13 +79,21 @@ export class Session implements SessionContext, TransportHandler {
   #setupSeen = false;
   #refusesGet = false;
   #cancels: Cancel[] = [];
+  #onOver: () => void = () => {};
+  #onReady: () => void = () => {};
   #over = false;
 
-  constructor(home: SessionHome, transport: Transport, grant: Grant) {
+  /** With `admitAtSetup`, the grant is what it says once the remote has sent its SETUP. */
+  constructor(home: SessionHome, transport: Transport, grant: Grant, admitAtSetup?: AdmitAtSetup) {
     this.#home = home;
     this.transport = transport;
-    this.grant = grant;
+    this.#grant = grant;
+    this.#admitAtSetup = admitAtSetup;
     transport.handler = this;
+  }
+
+  get grant(): Grant {
+    return this.#grant;
   }
 
   get origin(): Origin {
@@ -120,20 +130,18 @@ export class Session implements SessionContext, TransportHandler {
     return this.#version;
   }
 
+  /** The remote as a source of tracks, once the version is known. */
+  get source(): TrackSource | undefined {
+    return this.#sourcing;
+  }
+
   /** Bytes of shared groups that the remote has still to get. */
   get backlogBytes(): number {
     return this.#outbox?.backlogBytes ?? 0;
   }
 
   start(): void {
-    const { expiresAt } = this.grant;
-    if (expiresAt !== undefined) {
-      this.#cancels.push(
-        this.clock.after(expiresAt - this.clock.now(), () =>
-          this.close(liveError.unauthorized, "the token has expired"),
-        ),
-      );
-    }
+    this.#endAtExpiry();
     if (this.transport.version !== undefined) {
       this.#begin(this.transport.version);
       return;
@@ -144,6 +152,27 @@ export class Session implements SessionContext, TransportHandler {
       }),
     );
     if (this.transport.role === "client") this.openBidi((bidi) => this.#sendClientSetup(bidi));
+  }
+
+  /** Calls back once, when both sides know which version they speak. */
+  whenReady(then: () => void): void {
+    if (this.#version !== undefined) then();
+    else this.#onReady = then;
+  }
+
+  /** Calls back when the session is over; there is one to be called. */
+  whenOver(then: () => void): void {
+    this.#onOver = then;
+  }
+
+  #endAtExpiry(): void {
+    const { expiresAt } = this.#grant;
+    if (expiresAt === undefined) return;
+    this.#cancels.push(
+      this.clock.after(expiresAt - this.clock.now(), () =>
+        this.close(liveError.unauthorized, "the token has expired"),
+      ),
+    );
   }
 
   close(code: number, reason: string): void {
@@ -233,6 +262,7 @@ export class Session implements SessionContext, TransportHandler {
     this.#sourcing?.close(!end.clean);
     this.#outbox?.clear();
     this.#home.onSessionEnd(this, end);
+    this.#onOver();
   }
 
   // Setup
@@ -252,6 +282,7 @@ export class Session implements SessionContext, TransportHandler {
     }
     this.#sourcing = new Sourcing(this);
     this.#sourcing.start();
+    this.#onReady();
   }
 
   #pumpSetup(): void {
@@ -278,12 +309,31 @@ export class Session implements SessionContext, TransportHandler {
       if (!old && type !== setupClient) throw new LiveProtocolError("the first stream is not a session's");
       const body = old ? input.takeMessage() : input.takeMessage16();
       if (body === undefined) return;
-      const chosen = chooseSetupVersion(decodeClientSetup(body));
+      const { versions, tokenValues } = decodeClientSetup(body);
+      const chosen = chooseSetupVersion(versions);
       if (chosen === undefined) return this.close(liveError.version, "no version in common");
-      stream.output.send(old ? encodeServerSetupOld(type, chosen.id) : encodeServerSetup(chosen.id));
-      this.#begin(chosen.version);
+      const reply = old ? encodeServerSetupOld(type, chosen.id) : encodeServerSetup(chosen.id);
+      const begin = () => {
+        stream.output.send(reply);
+        this.#begin(chosen.version);
+      };
+      if (this.#admitAtSetup === undefined) begin();
+      else this.#admit(this.#admitAtSetup, tokenValues, begin);
     };
     stream.onAbort = () => this.close(liveError.cancel, "the session stream was given up");
+  }
+
+  /** Nothing of the remote is looked at until it is decided whether it may come in. */
+  #admit(admitAtSetup: AdmitAtSetup, tokenValues: readonly Uint8Array[], begin: () => void): void {
+    if (this.#admitting) throw new LiveProtocolError("a second setup");
+    this.#admitting = true;
+    void admitAtSetup(tokenValues).then((outcome) => {
+      if (this.#over) return;
+      if ("code" in outcome) return this.close(outcome.code, outcome.reason);
+      this.#grant = outcome;
+      this.#endAtExpiry();
+      begin();
+    });
   }
 
   #sendClientSetup(bidi: BidiStream): void {

@@ -22,12 +22,17 @@ import { type FrameClass, frameClassOf } from "#wire/live/version.ts";
 import { ControlStream } from "./control-stream.ts";
 import { covers } from "./grant.ts";
 import type { Group } from "./group.ts";
-import { joinPath, normalizePath, stripPrefix } from "./path.ts";
+import { isClusterPath, joinPath, normalizePath, stripPrefix } from "./path.ts";
 import type { SessionContext } from "./session-context.ts";
 import type { SourceSubscription, TrackSink, TrackSource } from "./track.ts";
 
 /** What is said of a track whose publisher's version cannot: timestamps in ms, given on arrival. */
 const infoOfOldVersions: TrackInfo = { priority: 0, ordered: false, latencyMaxMs: 5_000, timescale: 1_000 };
+
+const okOfOldVersions = { kind: "ok" } as const;
+
+/** How long after the end of a subscription groups are still taken, where it was not said which is the last. */
+const lateGroupsMs = 500;
 
 /**
  * The remote as a source: what it announces goes to the origin, and tracks are subscribed with it.
@@ -79,7 +84,7 @@ export class Sourcing implements TrackSource {
       this.#session,
       stream,
       input,
-      (id) => this.#subscriptions.get(id)?.sink,
+      (id) => this.#subscriptions.get(id),
       () => this.#groups.delete(incoming),
     );
     this.#groups.add(incoming);
@@ -162,7 +167,8 @@ export class Sourcing implements TrackSource {
   #pathOf(prefix: string, suffix: string): string | undefined {
     const relative = normalizePath(joinPath(prefix, suffix));
     if (relative === undefined || !covers(this.#session.grant.put, relative)) return undefined;
-    return normalizePath(joinPath(this.#session.grant.root, relative));
+    const path = normalizePath(joinPath(this.#session.grant.root, relative));
+    return path === undefined || (isClusterPath(path) && !this.cluster) ? undefined : path;
   }
 }
 
@@ -179,6 +185,11 @@ class Subscription implements SourceSubscription {
   #infoStream: ControlStream | undefined;
   #cancelTimeout: (() => void) | undefined;
   #replyType: number | undefined;
+  /** Behind the last group, once the publisher has said so (05). */
+  #endBound: number | undefined;
+  #largest = -1;
+  /** The publisher has ended the subscription; groups may still be on their way. */
+  #finished = false;
   #over = false;
 
   constructor(
@@ -246,11 +257,12 @@ class Subscription implements SourceSubscription {
       if (body === undefined) return;
       this.#infoStream = undefined;
       stream.onAbort = () => {};
+      // Not before: an end of ours would take the request back.
+      stream.output.finish();
       this.#known(decodeTrackInfo(body));
     };
     const name = { broadcast: this.#broadcast, track: this.#track };
     stream.output.send(concat(encodeType(bidiType.track), encodeTrackName(name)));
-    stream.output.finish();
   }
 
   #known(info: TrackInfo): void {
@@ -265,15 +277,36 @@ class Subscription implements SourceSubscription {
       if (version >= 3 && this.#replyType === undefined) break;
       const body = input.takeMessage();
       if (body === undefined) break;
-      if (version < 3) this.#known(infoOfOldVersions);
-      else if (decodeSubscribeReply(this.#replyType!, body, version).kind === "ok") {
-        this.#known(infoOfOldVersions);
-      }
+      const reply = version < 3 ? okOfOldVersions : decodeSubscribeReply(this.#replyType!, body, version);
+      if (reply.kind === "ok") this.#known(infoOfOldVersions);
+      if (reply.kind === "end") this.#endBound = reply.group;
       this.#replyType = undefined;
     }
     if (!fin || this.#over) return;
-    this.#end();
+    this.#finished = true;
     this.#stream?.output.finish();
+    // Streams overtake each other: the last groups may come after the end was told.
+    this.#cancelTimeout?.();
+    this.#cancelTimeout = this.#session.clock.after(lateGroupsMs, () => this.#complete());
+    this.#completeIfWhole();
+  }
+
+  /** A group begins; `undefined`: it is not wanted. */
+  openGroup(sequence: number): Group | undefined {
+    const group = this.sink.openGroup(sequence);
+    this.#largest = Math.max(this.#largest, sequence);
+    this.#completeIfWhole();
+    return group;
+  }
+
+  #completeIfWhole(): void {
+    if (this.#finished && this.#endBound !== undefined && this.#largest >= this.#endBound - 1)
+      this.#complete();
+  }
+
+  #complete(): void {
+    if (this.#over) return;
+    this.#end();
     this.sink.onComplete();
   }
 
@@ -297,7 +330,7 @@ class IncomingGroup {
   readonly #session: SessionContext;
   readonly #stream: ReceiveStream;
   readonly #header: StreamBuffer;
-  readonly #sinkOf: (subscribeId: number) => TrackSink | undefined;
+  readonly #subscriptionOf: (subscribeId: number) => Subscription | undefined;
   readonly #onOver: () => void;
   #sink: TrackSink | undefined;
   #group: Group | undefined;
@@ -306,13 +339,13 @@ class IncomingGroup {
     session: SessionContext,
     stream: ReceiveStream,
     header: StreamBuffer,
-    sinkOf: (subscribeId: number) => TrackSink | undefined,
+    subscriptionOf: (subscribeId: number) => Subscription | undefined,
     onOver: () => void,
   ) {
     this.#session = session;
     this.#stream = stream;
     this.#header = header;
-    this.#sinkOf = sinkOf;
+    this.#subscriptionOf = subscriptionOf;
     this.#onOver = onOver;
     stream.onData = (chunk, fin) => this.onData(chunk, fin);
     stream.onReset = (code) => this.#end(code);
@@ -346,8 +379,9 @@ class IncomingGroup {
       return;
     }
     const { subscribeId, sequence } = decodeGroupHeader(body);
-    this.#sink = this.#sinkOf(subscribeId);
-    this.#group = this.#sink?.openGroup(sequence);
+    const subscription = this.#subscriptionOf(subscribeId);
+    this.#sink = subscription?.sink;
+    this.#group = subscription?.openGroup(sequence);
     if (this.#group === undefined) {
       this.#refuse(liveError.cancel);
       return;

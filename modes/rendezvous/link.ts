@@ -2,7 +2,7 @@ import { RelayError } from "#core/errors.ts";
 import { errorReply } from "#wire/http/problem.ts";
 import { type HeaderList, Reply } from "#wire/http/reply.ts";
 import { type RelayRequest, readBody } from "#wire/http/request.ts";
-import { contentTypeOf, emptySuccess, messageHeaders, opaque, waitingOf } from "./answers.ts";
+import { contentTypeOf, emptySuccess, messageHeaders, noStore, opaque, waitingOf } from "./answers.ts";
 import type { Rendezvous } from "./rendezvous.ts";
 
 /** The original marks the answers of the older binding that matter (not its errors to a consumer). */
@@ -26,7 +26,7 @@ export async function storeAndWait(
   if (outcome === "acked") return emptySuccess(deprecated);
   // The message lives exactly as long as its producer waits, so its expiry is the end of the wait.
   const code = outcome === "replaced" ? "entry_expired" : "timed_out";
-  return errorReply(request, new RelayError(code), opaque, deprecated);
+  return errorReply(request, new RelayError(code), opaque, [noStore, ...deprecated]);
 }
 
 /**

@@ -4,7 +4,7 @@ import { Reply } from "#wire/http/reply.ts";
 import { pathOf, type RelayRequest } from "#wire/http/request.ts";
 import { emptyReply, type Match, type Routes } from "#wire/http/router.ts";
 import { parseChannelId } from "#wire/rendezvous/channel-id.ts";
-import { opaque } from "./answers.ts";
+import { noStore, opaque } from "./answers.ts";
 import { acknowledge, awaitAck, readAck, receive, store } from "./inbox.ts";
 import { receiveOnce, storeAndWait } from "./link.ts";
 import type { Rendezvous } from "./rendezvous.ts";
@@ -64,9 +64,28 @@ export function rendezvousRoutes(rendezvous: Rendezvous): Routes {
       const allow = Object.keys(resource.methods).join(",");
       return { route: resource.route, respond: async () => emptyReply(405, [["allow", allow]]) };
     }
-    const id = () => parseChannelId(segments[2]!, resource.tooLong);
-    return { route: resource.route, respond: () => answer(request, binding, id, rendezvous) };
+    return {
+      route: resource.route,
+      respond: () => answer(request, binding, readId(segments[2]!, resource), rendezvous),
+    };
   };
+}
+
+/**
+ * The id, or what is wrong with it. The original looks at an id that is not UTF-8 before it reads the body, and at one
+ * that is too long after: the latter is told when the binding asks for the id.
+ */
+function readId(segment: string, { tooLong }: Resource): RelayError | (() => string) {
+  try {
+    const id = parseChannelId(segment, tooLong);
+    return () => id;
+  } catch (error) {
+    if (!(error instanceof RelayError)) throw error;
+    if (error.code === "id_not_utf8") return error;
+    return () => {
+      throw error;
+    };
+  }
 }
 
 /** The original's greeting, by which its operators check that it is up. */
@@ -78,15 +97,16 @@ function greet(request: RelayRequest): Reply {
 async function answer(
   request: RelayRequest,
   binding: Binding,
-  id: () => string,
+  id: RelayError | (() => string),
   rendezvous: Rendezvous,
 ): Promise<Response> {
   try {
+    if (id instanceof RelayError) throw id;
     return await binding(request, id, rendezvous);
   } catch (error) {
     if (!(error instanceof RelayError)) throw error;
     // The original's framework words these two, and as text.
     const framework = error.code === "body_too_large" || error.code === "id_not_utf8";
-    return errorReply(request, error, framework ? "text/plain; charset=utf-8" : opaque);
+    return errorReply(request, error, framework ? "text/plain; charset=utf-8" : opaque, [noStore]);
   }
 }

@@ -191,6 +191,20 @@ export function rendezvousStoreSuite(
       assert.equal(await read(store, "a"), "three");
     });
 
+    test("a read among operations called together sees those before it and none after", async () => {
+      await using store = await open(roomy);
+      await store.put("a", messageOf("one"), undefined, begin);
+      const [, acked, , two] = await Promise.all([
+        store.ack("a", undefined, begin),
+        store.get("a", begin),
+        store.put("a", messageOf("two"), undefined, begin),
+        store.get("a", begin),
+        store.ack("a", undefined, begin),
+      ]);
+      assert.equal(acked?.acked, true);
+      assert.equal(new TextDecoder().decode(two?.body), "two");
+    });
+
     test("replacing one id for ever takes no more room", async () => {
       await using store = await open({ ...roomy, maxEntries: 2 });
       for (let at = 0; at < 5000; at++) void store.put("a", messageOf(String(at)), undefined, begin);

@@ -80,9 +80,16 @@ class SqliteRendezvousStore implements RendezvousStore {
   }
 
   get(id: string, now: Instant): Entry | undefined | Promise<Entry | undefined> {
+    if (this.#stale) return this.#fresh().then(() => this.get(id, now));
+    const entry = this.#state.get(id, now);
     const dirty = this.#dirty.get(id);
-    if (!dirty && !this.#stale) return this.#state.get(id, now);
-    return this.#settled(dirty).then(() => this.get(id, now));
+    // What was true at the call, once it is on disk; if it never gets there, what is true then.
+    return dirty
+      ? dirty.then(
+          () => entry,
+          () => this.get(id, now),
+        )
+      : entry;
   }
 
   put(id: string, message: Message, source: string | undefined, now: Instant): Promise<PutOutcome> {
@@ -146,11 +153,6 @@ class SqliteRendezvousStore implements RendezvousStore {
       });
       await this.#reloading;
     }
-  }
-
-  async #settled(dirty: Promise<unknown> | undefined): Promise<void> {
-    await dirty?.catch(() => {});
-    await this.#fresh();
   }
 }
 

@@ -33,13 +33,16 @@ describe("@moq/token and ours", () => {
       // Plain, and as base64url of the JSON, as their command line writes keys.
       for (const text of [JSON.stringify(key), Buffer.from(JSON.stringify(key)).toString("base64url")]) {
         const keys = oneKey(await verifyingKey(parseKeyFile(text)));
-        assert.deepEqual(await authorize({ path: "/demo", jwt, now }, { keys, public: undefined }), {
-          root: "demo",
-          put: ["me"],
-          get: ["", "others"],
-          cluster: false,
-          expiresAt: now + 600_000,
-        });
+        assert.deepEqual(
+          await authorize("/demo", { jwt, privateTokens: [] }, now, { keys, public: undefined }),
+          {
+            root: "demo",
+            put: ["me"],
+            get: ["", "others"],
+            cluster: false,
+            expiresAt: now + 600_000,
+          },
+        );
       }
     });
 

@@ -40,7 +40,7 @@ async function broadcastBetween(publishWith: Connect, watchWith: Connect): Promi
   assert.equal(await track.next(), "second");
   assert.equal(written?.name, "chat");
   for (let group = 0; group < 3; group++) {
-    written.group(`${group}.0`, `${group}.1`);
+    assert.ok(written.group(`${group}.0`, `${group}.1`));
     assert.equal(await track.next(), `${group}.0`);
     assert.equal(await track.next(), `${group}.1`);
   }

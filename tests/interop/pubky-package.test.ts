@@ -84,6 +84,11 @@ describe("the package", () => {
     );
   });
 
+  test("its declarations allow what they should and nothing else", () => {
+    const types = readFileSync(`${packageFolder}/tests/types.ts`, "utf8");
+    assert.equal(compile([types.replaceAll("../src/index.ts", "@postern/pubky")]), "");
+  });
+
   const bundled = async (code: string) => {
     const { outputFiles, metafile } = await build({
       stdin: { contents: code, resolveDir: repository },
@@ -121,7 +126,7 @@ describe("the package", () => {
 
 test("the guide shows the files of the example as they are", () => {
   const guide = readFileSync(`${repository}docs/guides/sign-in-with-pubky.md`, "utf8");
-  for (const file of ["package.json", "server.js", "index.html", "page.js"]) {
+  for (const file of ["package.json", "server.js", "index.html", "page.js", "authenticator.js"]) {
     const text = readFileSync(`${exampleFolder}/${file}`, "utf8");
     const language = file.split(".").at(-1);
     assert.ok(guide.includes(`\`${file}\`\n\n\`\`\`${language}\n${text}\`\`\`\n`), file);
@@ -131,7 +136,7 @@ test("the guide shows the files of the example as they are", () => {
 describe("the guide's example, in a browser", () => {
   let relay: Postern;
   let browser: Browser;
-  let exampleUrl: string;
+  let exampleUrl = "";
   let stopExample: () => Promise<void>;
 
   before(async () => {
@@ -154,6 +159,7 @@ describe("the guide's example, in a browser", () => {
       exampleUrl = line;
       break;
     }
+    assert.ok(exampleUrl, "the example did not start");
     browser = await launchChromium();
   });
   after(async () => {
@@ -206,6 +212,23 @@ describe("the guide's example, in a browser", () => {
     await page.locator("#confirm").waitFor({ state: "visible" });
     await page.click("#yes");
     await state(page, "Signed in as");
+  });
+
+  test("the guide's own authenticator signs in, and hears that the page has it", async () => {
+    const page = await openPage();
+    const authenticator = spawn(process.execPath, ["authenticator.js", await linkOn(page)], {
+      cwd: exampleFolder,
+    });
+    let said = "";
+    authenticator.stdout.on("data", (chunk) => {
+      said += chunk;
+    });
+    await page.locator("#confirm").waitFor({ state: "visible" });
+    assert.match(said, /my-app\.example.*Approved as pubky\w{52}/s);
+    assert.doesNotMatch(said, /has it/);
+    await page.click("#yes");
+    await once(authenticator, "exit");
+    assert.match(said, /The page has it\./);
   });
 
   test("who does not recognise the key is not signed in", async () => {

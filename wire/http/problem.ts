@@ -14,6 +14,7 @@ export function errorReply(
 ): Reply {
   const headers: HeaderList = [];
   if (error.retryAfterSeconds !== undefined) headers.push(["retry-after", String(error.retryAfterSeconds)]);
+  if (error.authenticate !== undefined) headers.push(["www-authenticate", error.authenticate]);
   if (!acceptsExplicitly(request, "application/json", "application/problem+json")) {
     return new Reply(error.status, [["content-type", contentType], ...extra, ...headers], error.message);
   }

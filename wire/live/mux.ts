@@ -172,9 +172,9 @@ export class Mux implements Transport, QmuxSink, LegacySink {
     this.#pump();
   }
 
-  /** The connection went away under us. */
-  lost(reason: string): void {
-    this.#end({ code: liveError.transport, reason, clean: false });
+  /** The connection is gone. `clean`: the remote closed it in due form, if without a word of its own. */
+  lost(reason: string, clean = false): void {
+    this.#end({ code: clean ? liveError.cancel : liveError.transport, reason, clean });
   }
 
   /** Tells a qmux remote that we live; other framings need nothing. */

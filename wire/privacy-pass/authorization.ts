@@ -28,7 +28,7 @@ export function tokenHeader(token: Uint8Array): string {
  * The tokens of an `Authorization` header, at most `headerTokensMax`; quotes are optional. Other schemes and what cannot
  * be decoded are passed over.
  */
-export function parseTokenHeader(value: string | null): Uint8Array[] {
+export function parseTokenHeader(value: string | undefined): Uint8Array[] {
   const found = (value ?? "").matchAll(
     /(?:^|,)\s*PrivateToken\s+token\s*=\s*"?([A-Za-z0-9_-]+={0,2})"?\s*(?=,|$)/gi,
   );

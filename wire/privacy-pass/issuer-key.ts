@@ -20,7 +20,6 @@ const rsaPss = hex(
   "303d06092a864886f70d01010a3030a00d300b0609608648016503040202a11a301806092a864886f70d010108300b0609608648016503040202a203020130",
 );
 const pssObject = hex("06092a864886f70d01010a");
-const rsaObject = hex("06092a864886f70d010101");
 
 /** Reads a public key in DER, PEM, or base64url of the DER. Undefined for what is no RSA key of 2048 bits. */
 export function parseIssuerKey(file: Uint8Array): IssuerKey | undefined {
@@ -47,9 +46,8 @@ function issuerKeyOf(der: Uint8Array): IssuerKey | undefined {
   const bits = algorithm && readElement(der, algorithm.end);
   if (algorithm?.tag !== tag.sequence || bits?.tag !== tag.bitString || bits.end !== der.length)
     return undefined;
-  const name = der.subarray(algorithm.start, algorithm.start + pssObject.length);
-  const isPss = equal(name, pssObject);
-  if (!isPss && !equal(name, rsaObject)) return undefined;
+  const isPss = equal(der.subarray(algorithm.start, algorithm.start + pssObject.length), pssObject);
+  if (!isPss && !equal(der.subarray(outer.start, algorithm.end), rsaEncryption)) return undefined;
   const key = der.subarray(algorithm.end, bits.end);
   if (modulusBits(key.subarray(bits.start - algorithm.end)) !== 2048) return undefined;
   // A published key is hashed as it was published: two spellings of its parameters are two key ids.

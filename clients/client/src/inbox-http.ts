@@ -99,8 +99,31 @@ export class InboxHttp {
     });
   }
 
+  /**
+   * What became of a message that was read before, for relays that give no tags: whether it still waits there, was
+   * acknowledged, or is gone.
+   */
+  async stateOf(
+    message: StoredMessage,
+    signal: AbortSignal,
+  ): Promise<Value<"waiting" | "acknowledged" | "gone"> | Trouble> {
+    const limitMs = this.#limits.answerMaxMs;
+    const acked = await this.#exchange("/ack", {}, limitMs, signal, undefined, async (response) => {
+      if (response.status === 404) return value("gone" as const);
+      return value((await response.text()) === "true" ? ("acknowledged" as const) : ("waiting" as const));
+    });
+    if (acked.kind === "trouble" || acked.value !== "waiting") return acked;
+    // Something waits, so that reading answers at once: is it the same?
+    const present = await this.read(signal);
+    if (present === "again") return value("acknowledged");
+    if (present.kind === "trouble") return present;
+    const { body } = present.value;
+    const isSame = body.length === message.body.length && body.every((byte, at) => byte === message.body[at]);
+    return value(isSame ? "waiting" : "gone");
+  }
+
   async #exchange<A, Empty extends "again" | undefined>(
-    rest: "" | "/await",
+    rest: "" | "/ack" | "/await",
     init: RequestInit,
     limitMs: number,
     signal: AbortSignal,
@@ -124,7 +147,7 @@ export class InboxHttp {
       if (status === 408 && empty) return empty;
       if (status === 408 || status === 429 || status >= 500) return troubleOf(response, this.#clock);
       if (status === 413) throw new PosternError("message_too_large", { details: { status } });
-      const gone = [404, 410, 412].includes(status) && (init.method === "DELETE" || rest === "/await");
+      const gone = [404, 410, 412].includes(status) && (init.method === "DELETE" || rest !== "");
       if (!response.ok && !gone) {
         // The original answers 404 to a reader whom its sweep threw out.
         if (status === 404 && empty) return troubleOf(response, this.#clock);

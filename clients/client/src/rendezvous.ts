@@ -261,7 +261,7 @@ class RelayRendezvous implements Rendezvous {
       text: () => new TextDecoder().decode(body),
       json: () => JSON.parse(new TextDecoder().decode(body)),
       acknowledge: (options = {}) => {
-        acknowledged ??= this.#acknowledge(stored.etag, mark, options).catch((error) => {
+        acknowledged ??= this.#acknowledge(stored, mark, options).catch((error) => {
           acknowledged = undefined;
           throw error;
         });
@@ -271,14 +271,24 @@ class RelayRendezvous implements Rendezvous {
   }
 
   async #acknowledge(
-    etag: string | undefined,
+    stored: StoredMessage,
     mark: string | undefined,
     options: WaitOptions,
   ): Promise<"acknowledged" | "gone"> {
     // Remembered first: if the relay never hears of it, the message is still not handed out twice.
     if (mark !== undefined) this.#remember(mark);
     const patience = this.#patience(options, SEND_DEADLINE_MS, "relay_unreachable");
-    return await persist(patience, (signal) => this.#inbox.acknowledge(etag, signal));
+    let isRepeated = false;
+    return await persist(patience, async (signal) => {
+      if (isRepeated && stored.etag === undefined) {
+        // The last attempt may have arrived. Without a tag, another would then hit whatever was stored since.
+        const state = await this.#inbox.stateOf(stored, signal);
+        if (state.kind === "trouble") return state;
+        if (state.value !== "waiting") return { kind: "value", value: state.value };
+      }
+      isRepeated = true;
+      return this.#inbox.acknowledge(stored.etag, signal);
+    });
   }
 
   #remember(mark: string): void {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import fc from "fast-check";
 import { settle, simClock, simEntropy } from "../../../tests/support/sim-clock.ts";
 import { rejectsCode, throwsCode } from "../tests/assert-code.ts";
 import { filled } from "../tests/sdk-vectors.ts";
@@ -154,6 +155,24 @@ describe("a relay in trouble", () => {
     }
   });
 
+  test("after a full wait the relay counts as well again, and the next pause is short", async () => {
+    const { start, relay, clock } = world();
+    relay.fault(...Array<Fault>(6).fill("network"));
+    const flow = start();
+    await clock.advance(30_000);
+    assert.deepEqual([relay.log.length, relay.waiting], [7, 1]);
+    const changes: [string, number][] = [];
+    flow.subscribe(({ state }) => changes.push([state, clock.now()]));
+    // The seventh request is held out in full; the eighth meets this.
+    relay.fault({ status: 502 });
+    await clock.advance(25_000);
+    const pausedAt = changes.findIndex(([state]) => state === "pausing");
+    const [pausing, asking] = changes.slice(pausedAt, pausedAt + 2);
+    assert.equal(asking![0], "asking");
+    assert.ok(asking![1] - pausing![1] <= 250);
+    flow.cancel();
+  });
+
   test("a request that nobody answers is given up after a minute and asked anew", async () => {
     const { start, approve, relay, clock } = world();
     relay.fault("hang");
@@ -186,12 +205,14 @@ describe("a relay in trouble", () => {
 
   test("telling it is tried five times; the caller has the approval long before", async () => {
     const { start, approve, relay, clock } = world();
+    // However long the pauses were before, they begin short again.
+    relay.fault(...Array<Fault>(6).fill("network"));
     const flow = start();
-    await settle();
+    await clock.advance(30_000);
     await approve(flow.authorizationUrl);
     relay.down = "network";
     await flow.result;
-    await clock.advance(60_000);
+    await clock.advance(250 + 500 + 1_000 + 2_000);
     await flow.settled;
     assert.equal(relay.log.filter((line) => line === "DELETE inbox").length, 5);
     assert.equal(flow.status.state, "done");
@@ -268,6 +289,10 @@ describe("strangers' messages", () => {
       await clock.advance(5_001);
     }
     assert.equal(flow.status.ignoredMessages, 100);
+    // Long forgotten, and so counted again.
+    relay.plant("junk 0");
+    await clock.advance(5_001);
+    assert.equal(flow.status.ignoredMessages, 101);
     await approve(flow.authorizationUrl);
     await clock.advance(5_001);
     await flow.result;
@@ -597,6 +622,18 @@ describe("resuming", () => {
     assert.match((await rejectsCode(resumed.result, "token_too_old")).message, /200 s ago/);
   });
 
+  test("past the relay's memory there is nothing to find, and the time runs out", async () => {
+    const { start, approve, platform, clock, relay } = world();
+    const first = start();
+    first.cancel();
+    await approve(first.authorizationUrl);
+    await clock.advance(300_000);
+    assert.equal(relay.body, undefined);
+    const outcome = rejectsCode(resumeAuthFlow(first.authorizationUrl, platform).result, "flow_expired");
+    await clock.advance(300_000);
+    await outcome;
+  });
+
   test("keeps the first deadline; the link alone begins a new one", async () => {
     const { start, platform, clock, relay } = world();
     const first = start();
@@ -718,6 +755,27 @@ test("a listener may cancel the flow, and one that is taken off hears no more", 
   );
 });
 
+test("a listener's mistake is its own: it is reported, and the flow goes on", async (t) => {
+  const mistakes: unknown[] = [];
+  t.mock.method(globalThis, "queueMicrotask", (job: () => void) => {
+    try {
+      job();
+    } catch (error) {
+      mistakes.push(error);
+    }
+  });
+  const { start, approve } = world();
+  const mistake = new TypeError("mine");
+  const flow = start({
+    onStatus: () => {
+      throw mistake;
+    },
+  });
+  await approve(flow.authorizationUrl);
+  await flow.result;
+  assert.ok(mistakes.length > 0 && mistakes.every((error) => error === mistake));
+});
+
 test("no error and no status tells of the secret", async () => {
   const { start, clock } = world();
   const flow = start();
@@ -729,4 +787,66 @@ test("no error and no status tells of the secret", async () => {
   const error: unknown = await flow.result.catch((reason: unknown) => reason);
   assert.ok(error instanceof PubkyError);
   assert.ok(!`${status}${error.stack}${JSON.stringify(error)}`.includes(secret));
+});
+
+test("whatever the relay, strangers, the device and the person do, the flow ends well or in time, and cleanly", async () => {
+  const step = fc.oneof(
+    fc.record({ do: fc.constant("wait" as const), ms: fc.integer({ min: 0, max: 40_000 }) }),
+    fc.record({
+      do: fc.constant("fault" as const),
+      fault: fc.constantFrom<Fault>(
+        "network",
+        "hang",
+        { status: 503 },
+        { status: 408 },
+        { status: 204 },
+        { status: 200, body: "junk" },
+      ),
+    }),
+    fc.record({
+      do: fc.constantFrom(
+        "junk" as const,
+        "approve" as const,
+        "wake" as const,
+        "down" as const,
+        "up" as const,
+      ),
+    }),
+  );
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom("inbox" as const, "link" as const),
+      fc.array(step, { maxLength: 15 }),
+      async (binding, steps) => {
+        const { start, leave, token, relay, clock } = world(binding);
+        let wake = () => {};
+        const flow = start({
+          wakeOn: (callback) => {
+            wake = callback;
+            return () => {};
+          },
+        });
+        for (const action of steps) {
+          await settle();
+          if (action.do === "wait") await clock.advance(action.ms);
+          if (action.do === "fault") relay.fault(action.fault);
+          if (action.do === "junk") relay.plant("junk");
+          if (action.do === "approve") leave(flow.authorizationUrl, await token());
+          if (action.do === "wake") wake();
+          if (action.do === "down") relay.down = "network";
+          if (action.do === "up") relay.down = undefined;
+        }
+        await clock.advance(400_000);
+        assert.ok(["done", "failed"].includes(flow.status.state));
+        await flow.settled;
+        const outcome = await flow.result.catch((error: unknown) => error);
+        if (outcome instanceof PubkyError)
+          assert.ok(["flow_expired", "token_too_old"].includes(outcome.code));
+        else assert.ok((outcome as { publicKey: { z32: string } }).publicKey.z32 === user.publicKey.z32);
+        assert.deepEqual([clock.armed, relay.waiting], [0, 0]);
+        assert.ok(relay.log.length < 400);
+      },
+    ),
+    { numRuns: 40 },
+  );
 });

@@ -360,7 +360,7 @@ class FlowRun {
     const changes = next !== this.#state || effects.length > 0;
     if (!changes) return;
     this.#state = next;
-    // The result comes before the status that tells of it; what an effect sets off comes after both.
+    // First the effects: who hears of a state finds the result settled and the request on its way.
     for (const effect of effects) this.#carryOut(effect);
     if (next === "done" || next === "failed") this.#finish();
     for (const listener of this.#listeners) tell(listener, this.status);

@@ -79,6 +79,9 @@ export interface Delivery {
   /**
    * Resolves when the app has taken the approval. On a link relay it already has.
    *
+   * Apps on the SDK before 0.7 never tell an inbox relay: `delivery_expired` means that nobody said so, not that
+   * nobody came.
+   *
    * Rejects with PubkyError `delivery_expired`, `relay_refused`, `relay_unreachable`, `flow_cancelled`.
    */
   delivered(options?: { readonly deadlineMs?: number; readonly signal?: AbortSignal }): Promise<void>;

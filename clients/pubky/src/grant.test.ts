@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
+import { inspect } from "node:util";
 import fc from "fast-check";
 import { simEntropy } from "../../../tests/support/sim-clock.ts";
 import { throwsCode } from "../tests/assert-code.ts";
@@ -155,6 +156,13 @@ test("another type, algorithm or header extension is malformed", async () => {
     () => decodeGrant(`${part({ alg: "EdDSA", typ: "pubky-grant" })}.${part([1])}.${signature}`),
     "jws_malformed",
   );
+});
+
+test("an error about a grant repeats nothing of it", () => {
+  const header = grantJws.split(".")[0];
+  const payload = Buffer.from("a secret that is no JSON").toString("base64url");
+  const error = throwsCode(() => decodeGrant(`${header}.${payload}.`), "jws_malformed");
+  assert.ok(!inspect(error).includes("secret"));
 });
 
 test("no other letter anywhere in grant or proof is accepted, and none is a crash", () => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import { rejectsCode, throwsCode } from "../tests/assert-code.ts";
 import { filled, hex, sdkVectors, unhex } from "../tests/sdk-vectors.ts";
 import type { PubkyErrorCode } from "./errors.ts";
@@ -66,6 +67,18 @@ test("one changed byte anywhere keeps it closed", () => {
     }
   }
   assert.deepEqual([...codes].sort(), ["recovery_spec_line", "recovery_undecryptable"]);
+});
+
+test("random bytes are never a recovery file and never a crash", () => {
+  const start = fc
+    .constantFrom("", "pubky.org/recovery\n", "pkarr.org/recovery x\n")
+    .map((line) => Buffer.from(line));
+  fc.assert(
+    fc.property(start, fc.uint8Array({ maxLength: 120 }), (line, rest) => {
+      const file = Uint8Array.from([...line, ...rest]);
+      assert.throws(() => openRecoveryFileWithKey(file, key), { name: "PubkyError" });
+    }),
+  );
 });
 
 test("what is far too long is refused before any work", async () => {

@@ -7,7 +7,7 @@ import { type AccessPolicy, assertRole, authorize } from "./authorize.ts";
 import { algorithms, type KeyFile, newKeyFile, publicKeyFile, signingKey, verifyingKey } from "./key.ts";
 import { firstOf, keyFolder, oneKey } from "./key-source.ts";
 import { publicAccess, publicAccessWarning } from "./public-access.ts";
-import { jwtMaxLength, mintToken, type TokenWish } from "./token.ts";
+import { jwtMaxLength, mintToken, type TokenWish, tokenId } from "./token.ts";
 
 const now = 1_700_000_000_000;
 const hourMs = 3_600_000;
@@ -33,6 +33,12 @@ async function forge(
   return new SignJWT(payload).setProtectedHeader({ alg: "ES256", ...header }).sign(key);
 }
 
+/** A session that knocks with a JWT, or with nothing. */
+const knock = (
+  { path, jwt, now }: { path: string; jwt: string | undefined; now: number },
+  policy: AccessPolicy,
+) => authorize(path, { jwt, privateTokens: [] }, now, policy);
+
 function refusal(code: ErrorCode, text?: string) {
   return (error: unknown) => {
     assert.ok(error instanceof RelayError);
@@ -45,7 +51,7 @@ function refusal(code: ErrorCode, text?: string) {
 describe("a session with a token", () => {
   test("has the token's rights, seen from its path", async () => {
     const policy = await policyOf();
-    assert.deepEqual(await authorize({ path: "//room///me/", jwt: await mint(), now }, policy), {
+    assert.deepEqual(await knock({ path: "//room///me/", jwt: await mint(), now }, policy), {
       root: "room/me",
       put: [""],
       get: [""],
@@ -59,10 +65,10 @@ describe("a session with a token", () => {
       const key = await newKeyFile(alg, "k");
       const jwt = await mint({}, key);
       const verifies = alg.startsWith("HS") ? key : publicKeyFile(key);
-      assert.equal((await authorize({ path: "room", jwt, now }, await policyOf(verifies))).root, "room");
+      assert.equal((await knock({ path: "room", jwt, now }, await policyOf(verifies))).root, "room");
       const other = await policyOf(await newKeyFile(alg, "k"));
       await assert.rejects(
-        authorize({ path: "room", jwt, now }, other),
+        knock({ path: "room", jwt, now }, other),
         refusal("unauthorized", "The token's signature does not verify"),
       );
     });
@@ -71,35 +77,32 @@ describe("a session with a token", () => {
   test("ends when the token expires, and does not begin then", async () => {
     const policy = await policyOf();
     const jwt = await mint();
-    const last = await authorize({ path: "room", jwt, now: now + hourMs - 1 }, policy);
+    const last = await knock({ path: "room", jwt, now: now + hourMs - 1 }, policy);
     assert.equal(last.expiresAt, now + hourMs);
     await assert.rejects(
-      authorize({ path: "room", jwt, now: now + hourMs }, policy),
+      knock({ path: "room", jwt, now: now + hourMs }, policy),
       refusal("unauthorized", "The token has expired"),
     );
   });
 
   test("never ends by itself with a token that does not expire", async () => {
     const jwt = await mint({ expiresAt: undefined });
-    assert.equal((await authorize({ path: "room", jwt, now }, await policyOf())).expiresAt, undefined);
+    assert.equal((await knock({ path: "room", jwt, now }, await policyOf())).expiresAt, undefined);
   });
 
   test("is a cluster peer only where the token says so", async () => {
     const policy = await policyOf();
     assert.equal(
-      (await authorize({ path: "room", jwt: await mint({ cluster: true }), now }, policy)).cluster,
+      (await knock({ path: "room", jwt: await mint({ cluster: true }), now }, policy)).cluster,
       true,
     );
-    assert.equal((await authorize({ path: "room", jwt: await mint(), now }, policy)).cluster, false);
+    assert.equal((await knock({ path: "room", jwt: await mint(), now }, policy)).cluster, false);
   });
 
   test("is refused where the token gives nothing", async () => {
     const text = "The token gives no right at this path";
     const jwt = await mint();
-    await assert.rejects(
-      authorize({ path: "roomy", jwt, now }, await policyOf()),
-      refusal("unauthorized", text),
-    );
+    await assert.rejects(knock({ path: "roomy", jwt, now }, await policyOf()), refusal("unauthorized", text));
   });
 
   test("is refused with the wrong time, type of claim, algorithm or length", async () => {
@@ -117,14 +120,14 @@ describe("a session with a token", () => {
     };
     for (const [text, jwt] of Object.entries(cases))
       await assert.rejects(
-        authorize({ path: "room", jwt: await jwt, now }, policy),
+        knock({ path: "room", jwt: await jwt, now }, policy),
         refusal("unauthorized", text),
       );
   });
 
   test("reads a grant that is a single string", async () => {
     const jwt = await forge({ root: "/room/", put: "//me", get: "" });
-    const { put, get } = await authorize({ path: "room", jwt, now }, await policyOf());
+    const { put, get } = await knock({ path: "room", jwt, now }, await policyOf());
     assert.deepEqual({ put, get }, { put: ["me"], get: [""] });
   });
 
@@ -132,10 +135,10 @@ describe("a session with a token", () => {
     const policy = await policyOf(publicKeyFile(file));
     const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
     const unsigned = `${encode({ alg: "none" })}.${encode({ get: "" })}.`;
-    await assert.rejects(authorize({ path: "", jwt: unsigned, now }, policy), refusal("unauthorized"));
+    await assert.rejects(knock({ path: "", jwt: unsigned, now }, policy), refusal("unauthorized"));
     const secret = new TextEncoder().encode(JSON.stringify(publicKeyFile(file)));
     const confused = await new SignJWT({ get: "" }).setProtectedHeader({ alg: "HS256" }).sign(secret);
-    await assert.rejects(authorize({ path: "", jwt: confused, now }, policy), refusal("unauthorized"));
+    await assert.rejects(knock({ path: "", jwt: confused, now }, policy), refusal("unauthorized"));
   });
 
   test("is refused when any character of the token is another", async () => {
@@ -148,10 +151,7 @@ describe("a session with a token", () => {
         async (at, letter) => {
           fc.pre(jwt[at] !== letter);
           const broken = jwt.slice(0, at) + letter + jwt.slice(at + 1);
-          await assert.rejects(
-            authorize({ path: "room", jwt: broken, now }, policy),
-            refusal("unauthorized"),
-          );
+          await assert.rejects(knock({ path: "room", jwt: broken, now }, policy), refusal("unauthorized"));
         },
       ),
     );
@@ -160,17 +160,45 @@ describe("a session with a token", () => {
   test("is refused whole when its token goes beyond the key's scope", async () => {
     const scoped = { ...file, scope: { root: "room", put: "me", get: "" } };
     const policy = await policyOf(scoped);
-    assert.deepEqual((await authorize({ path: "room", jwt: await mint(), now }, policy)).put, ["me"]);
+    assert.deepEqual((await knock({ path: "room", jwt: await mint(), now }, policy)).put, ["me"]);
     await assert.rejects(
-      authorize({ path: "room", jwt: await mint({ put: ["me", "you"] }), now }, policy),
+      knock({ path: "room", jwt: await mint({ put: ["me", "you"] }), now }, policy),
       refusal("unauthorized", "The token allows more than its key may"),
     );
+    const peer = { path: "room", jwt: await mint({ cluster: true }), now };
+    await assert.rejects(
+      knock(peer, policy),
+      refusal("unauthorized", "The token allows more than its key may"),
+    );
+    const forPeers = { ...file, scope: { ...scoped.scope, cluster: true } };
+    assert.equal((await knock(peer, await policyOf(forPeers))).cluster, true);
+  });
+
+  test("is refused once it was revoked, however its signature is written", async () => {
+    const jwt = await mint();
+    const { key } = await signingKey(file);
+    const [head, body] = jwt.split(".");
+    const algorithm = { name: "ECDSA", hash: "SHA-256" };
+    const input = new TextEncoder().encode(`${head}.${body}`);
+    const again = await crypto.subtle.sign(algorithm, key as CryptoKey, input);
+    const other = `${head}.${body}.${Buffer.from(again).toString("base64url")}`;
+    assert.notEqual(other, jwt);
+    const policy = await policyOf();
+    assert.equal((await knock({ path: "room", jwt: other, now }, policy)).root, "room");
+    const revoked = async () => new Set([tokenId(jwt)]);
+    for (const text of [jwt, other])
+      await assert.rejects(
+        knock({ path: "room", jwt: text, now }, { ...policy, revoked }),
+        refusal("unauthorized", "The token was revoked"),
+      );
+    const different = await mint({ expiresAt: now + 1000 });
+    assert.equal((await knock({ path: "room", jwt: different, now }, { ...policy, revoked })).root, "room");
   });
 
   test("is refused by a relay without a key", async () => {
     const jwt = await mint();
     await assert.rejects(
-      authorize({ path: "", jwt, now }, { keys: undefined, public: { root: "", put: [""], get: [""] } }),
+      knock({ path: "", jwt, now }, { keys: undefined, public: { root: "", put: [""], get: [""] } }),
       refusal("unauthorized", "This relay accepts no tokens"),
     );
   });
@@ -186,10 +214,10 @@ describe("a session with a token", () => {
       return files[name];
     });
     const policy: AccessPolicy = { keys: firstOf(folder, async () => undefined), public: undefined };
-    assert.equal((await authorize({ path: "room", jwt: await mint(), now }, policy)).root, "room");
+    assert.equal((await knock({ path: "room", jwt: await mint(), now }, policy)).root, "room");
     for (const kid of ["../key-1", "key-2", "broken", "a".repeat(129)]) {
       await assert.rejects(
-        authorize({ path: "room", jwt: await forge({ get: "" }, { kid }), now }, policy),
+        knock({ path: "room", jwt: await forge({ get: "" }, { kid }), now }, policy),
         refusal("unauthorized", "The token's key is unknown"),
       );
     }
@@ -200,14 +228,14 @@ describe("a session with a token", () => {
 describe("a session without a token", () => {
   test("is refused unless something is public", async () => {
     await assert.rejects(
-      authorize({ path: "room", jwt: undefined, now }, await policyOf()),
+      knock({ path: "room", jwt: undefined, now }, await policyOf()),
       refusal("unauthorized", "This path needs a token"),
     );
   });
 
   test("may do everything at and below the public prefix, and nothing beside it", async () => {
     const policy = await policyOf(file, "/anon/");
-    const at = (path: string) => authorize({ path, jwt: undefined, now }, policy);
+    const at = (path: string) => knock({ path, jwt: undefined, now }, policy);
     assert.deepEqual(await at("anon/room"), {
       root: "anon/room",
       put: [""],
@@ -221,14 +249,14 @@ describe("a session without a token", () => {
 
   test("may watch and publish where each is public", async () => {
     const open = publicAccess({ ...nothingPublic, authPublicSubscribe: "", authPublicPublish: "anon" });
-    const rights = await authorize({ path: "room", jwt: "", now }, { keys: undefined, public: open });
+    const rights = await knock({ path: "room", jwt: "", now }, { keys: undefined, public: open });
     assert.deepEqual(rights, { root: "room", put: [], get: [""], cluster: false, expiresAt: undefined });
   });
 
   test("is refused with a path no broadcast can have", async () => {
     const policy = await policyOf(file, "");
     await assert.rejects(
-      authorize({ path: "a/".repeat(33), jwt: undefined, now }, policy),
+      knock({ path: "a/".repeat(33), jwt: undefined, now }, policy),
       refusal("bad_request", "A path has at most 32 parts"),
     );
   });

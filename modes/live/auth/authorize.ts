@@ -2,41 +2,55 @@ import type { Instant } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
 import type { Grant } from "../grant.ts";
 import { normalizePath, partsMax } from "../path.ts";
+import type { Credentials } from "./credentials.ts";
 import { type Grants, grantsAt } from "./grants.ts";
 import type { KeySource } from "./key-source.ts";
 import type { PrivacyPass } from "./privacy-pass.ts";
-import { verifyToken } from "./token.ts";
+import { tokenId, verifyToken } from "./token.ts";
 
 export interface AccessPolicy {
   /** Undefined: no JWT is accepted. */
   readonly keys: KeySource | undefined;
+  /** Ids (`tokenId`) of the tokens that are no longer good. */
+  readonly revoked?: (() => Promise<ReadonlySet<string>>) | undefined;
   /** What anybody may do without a token; undefined: nothing. */
   readonly public: Grants | undefined;
   /** Undefined: no private token is accepted. */
   readonly privacyPass?: PrivacyPass | undefined;
 }
 
-/** What a remote brings along to open a session. */
-export interface Claim {
-  /** The path of the session's URL, as sent, without its query. */
-  readonly path: string;
-  /** The value of `?jwt=`; undefined where there is none. */
-  readonly jwt: string | undefined;
-  /** Privacy Pass tokens from wherever they may arrive. */
-  readonly privateTokens?: readonly Uint8Array[];
-  readonly now: Instant;
+/**
+ * Decides what a session may do at a path, as sent: by its JWT alone where it has one, else by what is public and by its
+ * private tokens, which are spent. Throws `unauthorized` where that is nothing or a token is not good, with a challenge
+ * for a private token where those are accepted; `bad_request` for a path no broadcast can have. Both have a sentence
+ * that is safe to send.
+ */
+export async function authorize(
+  sentPath: string,
+  credentials: Credentials,
+  now: Instant,
+  policy: AccessPolicy,
+): Promise<Grant> {
+  const path = parseSessionPath(sentPath);
+  try {
+    return await (credentials.jwt
+      ? authorizeJwt(path, credentials.jwt, now, policy)
+      : authorizeOpen(path, credentials.privateTokens, now, policy));
+  } catch (error) {
+    if (!(error instanceof RelayError) || error.code !== "unauthorized" || !policy.privacyPass) throw error;
+    const authenticate = policy.privacyPass.authenticateHeader(path, now);
+    throw new RelayError("unauthorized", { text: error.message, cause: error.cause, authenticate });
+  }
 }
 
-/**
- * Decides what a session at a path may do: by its JWT alone where it has one, else by what is public and by its private
- * tokens, which are spent. Throws `unauthorized` where that is nothing or a token is not good, `bad_request` for a path
- * no broadcast can have; both with a sentence that is safe to send.
- */
-export async function authorize(claim: Claim, policy: AccessPolicy): Promise<Grant> {
-  const path = parseSessionPath(claim.path);
-  if (claim.jwt) return authorizeJwt(path, claim.jwt, claim.now, policy.keys);
+async function authorizeOpen(
+  path: string,
+  privateTokens: readonly Uint8Array[],
+  now: Instant,
+  policy: AccessPolicy,
+): Promise<Grant> {
   const open = policy.public && grantsAt(path, policy.public);
-  const redeemed = await redeem(path, claim, policy.privacyPass);
+  const redeemed = await redeem(path, privateTokens, now, policy.privacyPass);
   if (!open && !redeemed) refuse("This path needs a token");
   return {
     root: path,
@@ -55,23 +69,23 @@ async function authorizeJwt(
   path: string,
   jwt: string,
   now: Instant,
-  keys: KeySource | undefined,
+  { keys, revoked }: AccessPolicy,
 ): Promise<Grant> {
   if (!keys) return refuse("This relay accepts no tokens");
   const { expiresAt, cluster, ...claims } = await verifyToken(jwt, keys, now);
+  if ((await revoked?.())?.has(tokenId(jwt))) refuse("The token was revoked");
   const grants = grantsAt(path, claims) ?? refuse("The token gives no right at this path");
   return { ...grants, cluster, expiresAt };
 }
 
 async function redeem(
   path: string,
-  { privateTokens = [], now }: Claim,
+  tokens: readonly Uint8Array[],
+  now: Instant,
   privacyPass: PrivacyPass | undefined,
 ): Promise<Grant | undefined> {
-  if (privateTokens.length === 0) return undefined;
-  return privacyPass
-    ? privacyPass.redeem(path, privateTokens, now)
-    : refuse("This relay accepts no private tokens");
+  if (tokens.length === 0) return undefined;
+  return privacyPass ? privacyPass.redeem(path, tokens, now) : refuse("This relay accepts no private tokens");
 }
 
 /** The root of a session's names. Throws `bad_request` for a path that is none. */

@@ -32,11 +32,13 @@ export function challengeRoutes(privacyPass: PrivacyPass | undefined, clock: Clo
 
 function answer(request: RelayRequest, privacyPass: PrivacyPass | undefined, clock: Clock): Reply {
   if (!privacyPass) throw new RelayError("not_enabled");
+  const { tokenKey } = privacyPass;
+  if (!tokenKey) throw new RelayError("issuer_unavailable", { retryAfterSeconds: 10 });
   const query = new URLSearchParams(targetOf(request).split("?").slice(1).join("?"));
   const form = query.get("form") === "binary" ? "binary" : "text";
   const body = {
     challenge: encodeBase64url(privacyPass.challenge(scopeOf(query), clock.now(), form)),
-    token_key: encodeBase64url(privacyPass.tokenKey),
+    token_key: encodeBase64url(tokenKey),
     issuer: privacyPass.issuerName,
   };
   const headers: [string, string][] = [

@@ -1,4 +1,4 @@
-import { type OptionSet, text } from "#core/options.ts";
+import { choice, duration, flag, integer, type OptionSet, text } from "#core/options.ts";
 
 /** Who may use the live mode. The other names are the original relay's. */
 export const liveAuthOptions = {
@@ -13,6 +13,17 @@ export const liveAuthOptions = {
     doc: "Folder with one key file for each key id, `{kid}.jwk`. Read again for each token: a file that is removed lets nobody in any more.",
     allowed: "a folder name",
     also: { env: ["MOQ_AUTH_KEY_DIR"], toml: ["auth.key-dir", "auth.key_dir"] },
+  }),
+  authRevoked: text({
+    default: undefined,
+    doc: "File with the ids of tokens that are no longer good, one a line; `postern token inspect` tells a token's id. Read again when it changes.",
+    allowed: "a file name",
+  }),
+  authRecheckMs: duration({
+    default: "30s",
+    atLeast: "100ms",
+    atMost: "1h",
+    doc: "How often the tokens of open live sessions are looked at again: a session ends at most so long after its token was revoked or its key was taken out of `auth-key-dir`.",
   }),
   authPublic: text({
     default: undefined,
@@ -31,5 +42,80 @@ export const liveAuthOptions = {
     doc: "As `auth-public`, for publishing alone.",
     allowed: "a prefix of broadcast names",
     also: { env: ["MOQ_AUTH_PUBLIC_PUBLISH"], toml: ["auth.public-publish", "auth.public_publish"] },
+  }),
+  privacypassEnabled: flag({
+    default: false,
+    doc: "Accept Privacy Pass tokens for live sessions, and ask for one where nothing else lets a session in.",
+    also: { flags: ["pp-enabled"], env: ["MOQ_PP_ENABLED"], toml: ["privacypass.enabled"] },
+  }),
+  privacypassIssuer: text({
+    default: "demo-pat.issuer.cloudflare.com",
+    doc: "Host name of the issuer whose tokens are accepted. With `privacypass-serve` it is this relay's own.",
+    pattern: /^[A-Za-z0-9.:-]+$/,
+    allowed: "a host name",
+    also: { flags: ["pp-issuer"], env: ["MOQ_PP_ISSUER"], toml: ["privacypass.issuer"] },
+  }),
+  privacypassIssuerKey: text({
+    default: undefined,
+    doc: "File with the issuer's public key, in PEM, DER or base64url. Unset, it comes from the issuer's directory, and again each hour.",
+    allowed: "a file name",
+    also: {
+      flags: ["pp-issuer-key"],
+      env: ["MOQ_PP_ISSUER_KEY"],
+      toml: ["privacypass.issuer_key", "privacypass.issuer-key"],
+    },
+  }),
+  privacypassSecret: text({
+    default: undefined,
+    doc: "At least 32 characters that bind challenges to this relay. Unset, they are fresh at each start, and challenges from before are refused. Relays may share one only if they share their spent tokens too.",
+    pattern: /^.{32,}$/,
+    allowed: "at least 32 characters",
+    secret: true,
+  }),
+  privacypassWindowMs: duration({
+    default: "1h",
+    atLeast: "1m",
+    atMost: "7d",
+    doc: "A challenge is good in the window it was made in and in the next: for one to two of these.",
+  }),
+  privacypassBound: flag({
+    default: true,
+    doc: "Put a redemption context into challenges, so that tokens cannot be gathered in advance. Switch it off for issuers that hand them out in advance.",
+  }),
+  privacypassUnboundKeepMs: duration({
+    default: "365d",
+    atLeast: "1d",
+    doc: "How long a token stays spent with `--no-privacypass-bound`; change the issuer's key more often than this.",
+  }),
+  privacypassSessionMaxMs: duration({
+    default: "24h",
+    atLeast: "1s",
+    doc: "How long a session may last that a private token let in.",
+  }),
+  maxSpentTokens: integer({
+    default: 1_000_000,
+    atLeast: 1,
+    doc: "Spent private tokens remembered at once. A full relay refuses further ones with 503 and forgets none.",
+  }),
+  privacypassServe: flag({
+    default: false,
+    doc: "Be an issuer too: answer its directory and token requests on the public listener. For development, or behind a gate.",
+  }),
+  privacypassServeKey: text({
+    default: undefined,
+    doc: "PEM file with the RSA private key of 2048 bits that our own issuer signs with. Unset, a fresh one at each start.",
+    allowed: "a file name",
+  }),
+  privacypassServeGate: choice({
+    default: "jwt",
+    of: ["jwt", "secret", "open"],
+    doc: "Who gets a token from our own issuer: `jwt`, whoever has a valid token of `auth-key`; `secret`, whoever knows `privacypass-serve-secret`; `open`, everybody, which is for development.",
+  }),
+  privacypassServeSecret: text({
+    default: undefined,
+    doc: "What a client of our own issuer sends as `Authorization: Bearer`.",
+    pattern: /^[!-~]{16,}$/,
+    allowed: "at least 16 visible characters",
+    secret: true,
   }),
 } satisfies OptionSet;

@@ -23,8 +23,8 @@ export interface MoqClient {
 
 export interface WrittenTrack {
   readonly name: string;
-  /** One group with these frames. */
-  group(...frames: string[]): void;
+  /** One group with these frames; false once the client has closed the track. */
+  group(...frames: string[]): boolean;
   end(): void;
 }
 
@@ -126,9 +126,14 @@ function written(
   return {
     name,
     group(...frames) {
-      const group = track.appendGroup();
-      for (const frame of frames) group.writeString(frame);
-      group.close();
+      try {
+        const group = track.appendGroup();
+        for (const frame of frames) group.writeString(frame);
+        group.close();
+        return true;
+      } catch {
+        return false;
+      }
     },
     end: () => track.close(),
   };

@@ -1,0 +1,180 @@
+import type { Cancel, Clock, Entropy } from "#core/clock.ts";
+import { liveError } from "#wire/live/error-code.ts";
+import type { Transport } from "#wire/live/transport.ts";
+import type { Route, Watcher } from "./origin.ts";
+import { clusterPrefixes, joinPath, normalizePath, stripPrefix } from "./path.ts";
+import type { Relay } from "./relay.ts";
+import type { TrackSink, TrackSource } from "./track.ts";
+
+/** Opens a session with another relay; rejects if there is none to be had. `open` is called in the turn it opens. */
+export type Dial = (url: URL, open: (transport: Transport) => void) => Promise<void>;
+
+export interface PeersOptions {
+  /** Relays to connect with from the start. */
+  clusterRoot: readonly string[];
+  /** Our own URL; `undefined`: others do not connect with us. */
+  clusterNode: string | undefined;
+  clusterRetryMaxMs: number;
+  clusterNodesMax: number;
+}
+
+export interface PeersSetup {
+  relay: Relay;
+  clock: Clock;
+  entropy: Entropy;
+  options: PeersOptions;
+  /** Shown to the others; `undefined`: none. */
+  token: string | undefined;
+  dial: Dial;
+  /** Hears that a link was lost or could not be had, without whom with. */
+  onTrouble: (what: "unreachable" | "lost") => void;
+}
+
+/**
+ * Our links with the other relays of a cluster.
+ *
+ * Each is an ordinary session in which both sides publish and watch everything; hop lists keep announcements from going
+ * in circles. Nodes tell each other their URLs below `internal/origins`, and of two the one with the smaller URL dials.
+ */
+export class Peers implements Watcher {
+  readonly #setup: PeersSetup;
+  readonly #links = new Map<string, Link>();
+  #cancels: Cancel[] = [];
+
+  constructor(setup: PeersSetup) {
+    this.#setup = setup;
+  }
+
+  /** Links that are up. */
+  get linked(): number {
+    return [...this.#links.values()].filter((link) => link.up).length;
+  }
+
+  start(): void {
+    const { relay, options } = this.#setup;
+    const self = nodeName(options.clusterNode);
+    for (const prefix of clusterPrefixes) {
+      if (self !== undefined) relay.origin.announce(joinPath(prefix, self), nothingToSend, []);
+      this.#cancels.push(relay.origin.watch(prefix, this));
+    }
+    for (const root of options.clusterRoot) this.#connect(new URL(root), false);
+  }
+
+  close(): void {
+    for (const cancel of this.#cancels) cancel();
+    for (const link of this.#links.values()) link.close();
+    this.#links.clear();
+  }
+
+  /** A node came or went. */
+  onRoutes(path: string, routes: readonly Route[]): void {
+    const name = clusterPrefixes.map((prefix) => stripPrefix(prefix, path)).find((suffix) => suffix);
+    const self = nodeName(this.#setup.options.clusterNode);
+    if (name === undefined || name === self) return;
+    if (routes.length === 0) {
+      const link = this.#links.get(name);
+      if (!link?.learned) return;
+      link.close();
+      this.#links.delete(name);
+      return;
+    }
+    // A node that others cannot reach dials all; of two that can be reached, one does.
+    if (self !== undefined && self > name) return;
+    const url = nodeUrl(name);
+    if (url !== undefined) this.#connect(url, true);
+  }
+
+  #connect(url: URL, learned: boolean): void {
+    const name = nodeName(url.href)!;
+    if (this.#links.has(name) || this.#links.size >= this.#setup.options.clusterNodesMax) return;
+    if (this.#setup.token !== undefined && !url.searchParams.has("jwt")) {
+      url.searchParams.set("jwt", this.#setup.token);
+    }
+    const link = new Link(this.#setup, url, learned);
+    this.#links.set(name, link);
+    link.open();
+  }
+}
+
+/** A URL as a name: without scheme for the usual one, which is what other relays of this family write. */
+function nodeName(url: string | undefined): string | undefined {
+  if (url === undefined) return undefined;
+  const { protocol, host, pathname } = new URL(url);
+  const name = normalizePath(`${host}${pathname}`)!;
+  return /^(http|ws):$/.test(protocol) ? `${protocol.slice(0, -1)}:${name}` : name;
+}
+
+function nodeUrl(name: string): URL | undefined {
+  const plain = /^(http|ws):(.+)$/.exec(name);
+  const text = plain ? `${plain[1]}://${plain[2]}` : `https://${name}`;
+  return URL.canParse(text) ? new URL(text) : undefined;
+}
+
+/** The broadcast that stands for a node has no tracks. */
+const nothingToSend: TrackSource = {
+  frameClass: "B",
+  cluster: false,
+  subscribe(_broadcast: string, _track: string, _options: unknown, sink: TrackSink) {
+    sink.onError(liveError.notFound);
+    return { update() {}, close() {} };
+  },
+};
+
+/** One link, dialled again and again until it is closed. */
+class Link {
+  readonly learned: boolean;
+  readonly #setup: PeersSetup;
+  readonly #url: URL;
+  #transport: Transport | undefined;
+  #cancelRetry: Cancel = () => {};
+  #failures = 0;
+  #closed = false;
+
+  constructor(setup: PeersSetup, url: URL, learned: boolean) {
+    this.#setup = setup;
+    this.#url = url;
+    this.learned = learned;
+  }
+
+  get up(): boolean {
+    return this.#transport !== undefined;
+  }
+
+  open(): void {
+    this.#setup
+      .dial(this.#url, (transport) => this.#opened(transport))
+      .catch(() => this.#retry("unreachable"));
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#cancelRetry();
+    this.#transport?.close(liveError.cancel, "the link is not needed any more");
+  }
+
+  #opened(transport: Transport): void {
+    const root = normalizePath(this.#url.pathname) ?? "";
+    const grant = { root, put: [""], get: [""], cluster: true, expiresAt: undefined };
+    const session = this.#setup.relay.accept(transport, grant);
+    this.#transport = transport;
+    session.whenOver(() => {
+      this.#transport = undefined;
+      this.#retry("lost");
+    });
+    if (this.#closed) this.close();
+    else session.whenReady(() => (this.#failures = 0));
+  }
+
+  /** Waits twice as long each time, and a random part of it less, so that many do not come back at once. */
+  #retry(what: "unreachable" | "lost"): void {
+    if (this.#closed) return;
+    const { clock, entropy, options, onTrouble } = this.#setup;
+    onTrouble(what);
+    const longest = Math.min(
+      options.clusterRetryMaxMs,
+      (options.clusterRetryMaxMs / 10) * 2 ** this.#failures++,
+    );
+    const share = 0.5 + entropy.bytes(1)[0]! / 512;
+    this.#cancelRetry = clock.after(longest * share, () => this.open());
+  }
+}
