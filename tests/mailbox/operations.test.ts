@@ -57,7 +57,7 @@ test("[75] metrics are read with the token alone, where there is one", async () 
   ]);
   await createMailbox({ relay: postern.url }).send(mailbox, bytes("x"));
   const metrics = (authorization?: string) =>
-    fetch(`http://127.0.0.1:${port}/metrics`, authorization ? { headers: { authorization } } : {});
+    fetch(`${ops}/metrics`, authorization ? { headers: { authorization } } : {});
   assert.equal((await metrics()).status, 401);
   const wrong = await metrics("Bearer wrong");
   assert.deepEqual([wrong.status, await wrong.text()], [401, "Unauthorized"]);
@@ -68,7 +68,7 @@ test("[75] metrics are read with the token alone, where there is one", async () 
   assert.match(text, /^relay_blobs_stored 1$/m);
   assert.match(text, /^relay_blobs_created_total 1$/m);
   assert.ok(!text.includes(mailbox));
-  assert.deepEqual(await (await fetch(`http://127.0.0.1:${port}/health`)).json(), { status: "ok" });
+  assert.deepEqual(await (await fetch(`${ops}/health`)).json(), { status: "ok" });
 });
 
 test("[76] the whole flow at the highest log level leaves no token, id, code, key, address or payload in the log", async () => {
