@@ -7,18 +7,24 @@ import ts from "typescript";
 const repository = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 
 /**
- * Makes `clients/{name}/dist`: one ES module that holds what the package uses of `core` and `wire`, and a declaration for
- * each source file. Neither names a `.ts` file or anything outside `dist`.
+ * Makes `clients/{name}/dist`: an ES module for each entry of its `exports`, with what the package uses of `core` and `wire`,
+ * and a declaration for each source file. Neither names a `.ts` file or anything outside `dist`.
  */
 export async function buildPackage(name: string): Promise<void> {
   const folder = join(repository, "clients", name);
   const dist = join(folder, "dist");
-  const { dependencies = {} } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  const { dependencies = {}, exports } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  // `.` is src/index.ts, `./mailbox` is src/mailbox.ts.
+  const sources = Object.keys(exports).map((path) =>
+    join(folder, "src", `${path === "." ? "index" : path.slice(2)}.ts`),
+  );
   rmSync(dist, { recursive: true, force: true });
   await build({
-    entryPoints: [join(folder, "src/index.ts")],
-    outfile: join(dist, "index.js"),
+    entryPoints: sources,
+    outdir: dist,
     bundle: true,
+    // What entries share is one file for both: their errors are of one class.
+    splitting: true,
     format: "esm",
     platform: "neutral",
     target: "es2022",
@@ -27,16 +33,16 @@ export async function buildPackage(name: string): Promise<void> {
     sourcesContent: true,
     logLevel: "warning",
   });
-  emitDeclarations(folder, dist);
+  emitDeclarations(folder, dist, sources);
 }
 
-function emitDeclarations(folder: string, dist: string): void {
+function emitDeclarations(folder: string, dist: string, sources: readonly string[]): void {
   const { config } = ts.readConfigFile(join(repository, "tsconfig.json"), ts.sys.readFile);
   const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, repository);
   // Within the repository, so that packages are found.
   const emitted = mkdtempSync(join(repository, "node_modules", ".declarations-"));
   try {
-    const program = ts.createProgram([join(folder, "src/index.ts")], {
+    const program = ts.createProgram(sources, {
       ...options,
       noEmit: false,
       declaration: true,

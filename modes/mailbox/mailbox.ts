@@ -55,8 +55,8 @@ export class Mailbox {
   readonly #main: Limiter;
   readonly #perSource: Limiter | undefined;
   readonly #queries: Limiter;
-  /** What everybody behind OHTTP shares; also bounds recovery queries there. */
-  readonly #oblivious: Limiter;
+  /** What many share whose address is unknown or does not matter: offers, guesses, escrow and queries, each apart. */
+  readonly #shared: Limiter;
   readonly #guesses: Limiter;
   #versionChangedAt = 0;
   #created = 0;
@@ -81,7 +81,7 @@ export class Mailbox {
     const perSource = config.mailboxClientRateLimit;
     this.#perSource = perSource === 0 ? undefined : new Limiter(perSource, clock);
     this.#queries = new Limiter(config.recoveryRateLimit, clock);
-    this.#oblivious = new Limiter(config.ohttpExchangeRateLimit, clock);
+    this.#shared = new Limiter(config.ohttpExchangeRateLimit, clock);
     this.#guesses = new Limiter(config.exchangeGuessLimit, clock);
     const guardianActions: Record<string, Action> = {
       guardian_store: (members) => this.#guardianStore(members),
@@ -188,7 +188,7 @@ export class Mailbox {
   }
 
   counts(): MailboxCounts {
-    const limiters = [this.#main, this.#perSource, this.#queries, this.#oblivious, this.#guesses];
+    const limiters = [this.#main, this.#perSource, this.#queries, this.#shared, this.#guesses];
     return {
       created: this.#created,
       delivered: this.#delivered,
@@ -318,7 +318,7 @@ export class Mailbox {
     const expiresSecs = optionalUnsigned(members, "expires_secs");
     const codeDigits = optionalUnsigned(members, "code_digits") ?? 6;
     if (!isCode("0".repeat(Math.min(codeDigits, 16)))) throw refuse("code_digits must be 6, 8, 9 or 10");
-    if (caller.oblivious) this.#oblivious.take("offer");
+    if (caller.oblivious) this.#shared.take("offer");
     else this.#main.take(`exchange offer ${caller.source ?? ""}`);
     const withSecret = members.completion_secret === true;
     const { code, secret } = await this.#exchange.offer({ payload, expiresSecs, codeDigits, withSecret });
@@ -349,25 +349,33 @@ export class Mailbox {
    */
   async #guarded(code: string, caller: Caller, attempt: () => Promise<Answer>): Promise<Answer> {
     if (isCode(code)) this.#main.take(`exchange ${code}`);
-    const [guesses, key] = this.#guessBudget(code, caller);
-    guesses.check(key);
+    const budgets = this.#guessBudgets(code, caller);
+    for (const [limiter, key] of budgets) limiter.check(key);
     try {
       return await attempt();
     } catch (error) {
-      if (isWrongCode(error)) guesses.charge(key);
+      if (isWrongCode(error)) for (const [limiter, key] of budgets) limiter.charge(key);
       throw error;
     }
   }
 
-  /** Long codes have budgets of their own: who guesses at short ones does not stop them. */
-  #guessBudget(code: string, caller: Caller): [Limiter, string] {
-    const key = `${code.length > 6 ? "long" : "short"} ${bucketOfCaller(caller)}`;
-    if (caller.oblivious) return [this.#oblivious, key];
-    return [caller.source === undefined ? this.#main : this.#guesses, key];
+  /**
+   * A share for each address, and a bound on all of them together: many addresses must not buy many guesses
+   * (`docs/decisions/0012-exchange-guesses.md`). Long codes are apart: who guesses at short ones does not stop them.
+   */
+  #guessBudgets(code: string, caller: Caller): readonly (readonly [Limiter, string])[] {
+    const length = code.length > 6 ? "long" : "short";
+    const key = `${length} ${bucketOfCaller(caller)}`;
+    if (caller.oblivious) return [[this.#shared, key]];
+    if (caller.source === undefined) return [[this.#main, key]];
+    return [
+      [this.#guesses, key],
+      [this.#shared, `${length} direct`],
+    ];
   }
 
   #putInEscrow(members: Members): Answer {
-    this.#oblivious.take("escrow");
+    this.#shared.take("escrow");
     return this.#escrow.perform(members);
   }
 
@@ -382,7 +390,7 @@ export class Mailbox {
   #recoveryQuery(members: Members, caller: Caller): Answer {
     const hashes = parseQuery(members);
     if (caller.oblivious) {
-      this.#oblivious.take("recovery");
+      this.#shared.take("recovery");
       for (const hash of hashes) this.#queries.take(`hash ${hash}`);
     } else this.#queries.take(`source ${caller.source ?? ""}`);
     return { status: "ok", proofs: this.#recovery.query(hashes) };

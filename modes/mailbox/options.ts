@@ -151,7 +151,7 @@ export const mailboxOptions = {
     default: 300,
     atLeast: 1,
     atMost: 1_000_000,
-    doc: "Exchange offers, wrong exchange codes and escrow requests a minute through OHTTP, each, for everybody together.",
+    doc: "Exchange offers, wrong exchange codes and escrow requests a minute through OHTTP, each, for everybody together. As many wrong codes are taken from all other addresses together.",
     also: { env: ["RELAY_OHTTP_EXCHANGE_RATE_LIMIT"] },
   }),
   escrowMaxBytes: bytes({

@@ -21,8 +21,9 @@ const unlimited = Number.MAX_SAFE_INTEGER;
 /** Rows one commit of a sweep drops at most, so that a large one does not hold up everybody's. */
 const sweepBatch = 500;
 
-// Blobs lie in order of arrival, so that a send touches the end of the table, and expiry its beginning. The index holds
-// all that is asked about a mailbox. Counters move with the rows, in the same transaction: nothing is ever counted.
+// Blobs lie in order of arrival, so that a send touches the end of the table, and expiry its beginning. The index is
+// as small as can be, because names are scattered all over it; each entry ends with the position, so that a mailbox's
+// blobs come in order. Counters move with the rows, in the same transaction: nothing is ever counted.
 const schema = `
   CREATE TABLE IF NOT EXISTS blob (
     position INTEGER PRIMARY KEY,
@@ -32,7 +33,7 @@ const schema = `
     size INTEGER NOT NULL,
     data BLOB NOT NULL
   ) STRICT;
-  CREATE INDEX IF NOT EXISTS blob_of_mailbox ON blob (mailbox, position, created_at, size, blob_id);
+  CREATE INDEX IF NOT EXISTS blob_of_mailbox ON blob (mailbox);
   CREATE TABLE IF NOT EXISTS mailbox (
     name BLOB PRIMARY KEY NOT NULL,
     blobs INTEGER NOT NULL,
@@ -109,7 +110,8 @@ export async function openSqliteMailboxStore(
     : "DROP INDEX IF EXISTS blob_by_id;";
   const writer = await SqliteWriter.open({
     path,
-    pragmas: ["auto_vacuum=INCREMENTAL", ...durablePragmas, "cache_size=-65536"],
+    // Mailboxes are scattered over the index: the longer the log, the more often one page in it stands for many changes.
+    pragmas: ["auto_vacuum=INCREMENTAL", ...durablePragmas, "cache_size=-65536", "wal_autocheckpoint=16000"],
     schema: schema + byId,
   });
   const reader = new DatabaseSync(path, { readOnly: true });
@@ -184,7 +186,7 @@ class SqliteMailboxStore implements MailboxStore {
       mailbox === undefined
         ? this.#get("SELECT position, created_at FROM blob WHERE blob_id = ?", blobId)
         : this.#get(
-            "SELECT position, created_at FROM blob WHERE mailbox = ? AND blob_id = ?",
+            "SELECT position, created_at FROM blob WHERE mailbox = ? AND blob_id = ? ORDER BY position LIMIT 1",
             nameOf(mailbox),
             blobId,
           );

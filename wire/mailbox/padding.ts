@@ -1,4 +1,4 @@
-import type { Entropy } from "#core/clock.ts";
+import type { Entropy } from "../../core/clock.ts";
 
 /** Sizes that hide a small message's own; above the last, multiples of 256 (mailbox protocol, "Padding"). */
 const buckets: readonly number[] = [256, 512, 1024, 4096];

@@ -1,0 +1,206 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { connect, type Socket } from "node:net";
+import { test } from "node:test";
+import { createMailbox } from "#clients/client/src/mailbox.ts";
+import { plainApi } from "#tests/support/mailbox-api.ts";
+import { runPostern, startPostern } from "#tests/support/postern.ts";
+import { signedPurge } from "#tests/support/signed-purge.ts";
+import { temporaryFolder } from "#tests/support/temporary-folder.ts";
+
+const mailbox = "5a".repeat(32);
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+test("[71] an address that is open to others needs TLS in front", async () => {
+  const env = { ...process.env, RELAY_LISTEN_ADDR: "0.0.0.0:0" };
+  const refused = await runPostern(["serve", "--ops-listen", "off", "--persist-db", "memory"], { env });
+  assert.equal(refused.code, 1);
+  assert.match(refused.stderr, /tls-verified/);
+  await using verified = await startPostern([], { env: { ...env, RELAY_TLS_VERIFIED: "1" } });
+  assert.match(verified.url, /^http/);
+  await using local = await startPostern([], { env: { ...process.env, RELAY_LISTEN_ADDR: "127.0.0.1:0" } });
+  assert.match(local.url, /127\.0\.0\.1/);
+});
+
+test("the original's variables are understood", async () => {
+  const env = {
+    ...process.env,
+    RELAY_MAX_BLOBS_PER_USER: "7",
+    RELAY_BLOB_TTL_SECS: "60",
+    RELAY_STORAGE_BACKEND: "MEMORY",
+    RELAY_VERSION_GRACE_DAYS: "3",
+    RELAY_OHTTP_KEY_ROTATION_HOURS: "12",
+    RELAY_DELIVERY_JITTER_MAX_MS: "20",
+  };
+  const { stdout } = await runPostern(["config", "--json"], { env });
+  const options = JSON.parse(stdout) as Record<string, { value: string; origin: string }>;
+  const expected = {
+    "max-mailbox-blobs": "7",
+    "blob-ttl": "1m",
+    "mailbox-storage": "memory",
+    "version-grace": "3d",
+    "ohttp-key-window": "12h",
+    "delivery-jitter-max": "20ms",
+  };
+  for (const [name, value] of Object.entries(expected)) {
+    assert.deepEqual(options[name], { value, origin: "environment" }, name);
+  }
+});
+
+test("[75] metrics are read with the token alone, where there is one", async () => {
+  const port = 20_000 + (process.pid % 20_000);
+  await using postern = await startPostern([
+    "--ops-listen",
+    `127.0.0.1:${port}`,
+    "--metrics-token",
+    "s3cret",
+  ]);
+  await createMailbox({ relay: postern.url }).send(mailbox, bytes("x"));
+  const metrics = (authorization?: string) =>
+    fetch(`${ops}/metrics`, authorization ? { headers: { authorization } } : {});
+  assert.equal((await metrics()).status, 401);
+  const wrong = await metrics("Bearer wrong");
+  assert.deepEqual([wrong.status, await wrong.text()], [401, "Unauthorized"]);
+  assert.equal(wrong.headers.get("www-authenticate"), "Bearer");
+  const right = await metrics("Bearer s3cret");
+  assert.equal(right.status, 200);
+  const text = await right.text();
+  assert.match(text, /^relay_blobs_stored 1$/m);
+  assert.match(text, /^relay_blobs_created_total 1$/m);
+  assert.ok(!text.includes(mailbox));
+  assert.deepEqual(await (await fetch(`${ops}/health`)).json(), { status: "ok" });
+});
+
+test("[76] the whole flow at the highest log level leaves no token, id, code, key, address or payload in the log", async () => {
+  using folder = temporaryFolder();
+  await using postern = await startPostern(["-vvv", "--persist-db", folder.file("p.db")]);
+  const secrets = [mailbox, "marker-payload", Buffer.from("marker-payload").toString("base64"), "127.0.0.1:"];
+  for (const ohttp of [false, true]) {
+    const relay = createMailbox({ relay: postern.url, ohttp });
+    const blobId = await relay.send(mailbox, bytes("marker-payload"));
+    await relay.fetch([mailbox]);
+    await relay.ack(mailbox, blobId);
+    const { code, secret } = await relay.offer("marker-payload", { withSecret: true, codeDigits: 10 });
+    await relay.claim(code, "marker-payload");
+    await relay.complete(code, secret);
+    const keyHash = `${"7b".repeat(31)}${ohttp ? "01" : "02"}`;
+    await relay.storeProof(keyHash, bytes("marker-payload"));
+    await relay.queryProofs([keyHash]);
+    await assert.rejects(relay.claim("0000000000", "marker-payload"));
+    secrets.push(blobId, code, secret!, keyHash);
+  }
+  const api = plainApi((path, init) => fetch(postern.url + path, init));
+  const purge = signedPurge(mailbox, Math.floor(Date.now() / 1000));
+  await api.call("purge", purge);
+  await api.call("purge", purge);
+  await api.call(`${mailbox}/${mailbox}`, {});
+  await fetch(`${postern.url}/v2/send?${mailbox}`, { method: "POST", body: "marker-payload" });
+  secrets.push(purge.public_key, purge.signature, purge.purge_token);
+  postern.process.kill("SIGTERM");
+  assert.equal(await postern.exited, 0);
+  const log = postern.log().replaceAll(/"url":"http:\/\/127\.0\.0\.1:\d+"/g, "");
+  assert.match(log, /"route":"\/v2\/send"/);
+  for (const secret of secrets) assert.ok(!log.includes(secret), "a secret is in the log");
+});
+
+test("[77] what was acknowledged is in no file after a clean stop", async () => {
+  using folder = temporaryFolder();
+  await using postern = await startPostern(["--persist-db", folder.file("p.db")]);
+  const relay = createMailbox({ relay: postern.url });
+  const blobId = await relay.send(mailbox, bytes("marker-on-disk"));
+  const inFiles = () =>
+    readdirSync(folder.path).some((file) => readFileSync(folder.file(file)).includes("marker-on-disk"));
+  assert.equal(inFiles(), true);
+  await relay.ack(mailbox, blobId);
+  postern.process.kill("SIGTERM");
+  assert.equal(await postern.exited, 0);
+  assert.equal(inFiles(), false);
+});
+
+test("[78] connections beyond the cap are dropped, and room is given again", async () => {
+  await using postern = await startPostern(["--max-connections", "2"]);
+  const { hostname, port } = new URL(postern.url);
+  const open = () =>
+    new Promise<Socket | undefined>((resolve) => {
+      const socket = connect(Number(port), hostname, () =>
+        socket.write("GET /v2/health HTTP/1.1\r\nHost: x\r\n\r\n"),
+      );
+      socket.once("data", () => resolve(socket));
+      socket.once("close", () => resolve(undefined));
+      socket.once("error", () => resolve(undefined));
+    });
+  const first = await open();
+  const second = await open();
+  assert.ok(first && second);
+  assert.equal(await open(), undefined);
+  first.destroy();
+  let third: Socket | undefined;
+  while (!third) third = await open();
+  third.destroy();
+  second.destroy();
+});
+
+test("messages, offers and OHTTP keys survive a restart; [79] a send during the stop is answered or not stored", async () => {
+  using folder = temporaryFolder();
+  const args = ["--persist-db", folder.file("p.db"), "--mailbox-rate-limit", "1000000"];
+  const first = await startPostern(args);
+  const relay = createMailbox({ relay: first.url });
+  const key = await (await fetch(`${first.url}/v2/ohttp-key`)).text();
+  const { code } = await relay.offer("P");
+  const answered = new Set<string>();
+  let running = true;
+  const lanes = Array.from({ length: 8 }, async () => {
+    while (running) {
+      try {
+        answered.add(await relay.send(mailbox, bytes("x")));
+      } catch {
+        running = false;
+      }
+    }
+  });
+  while (answered.size < 50) await new Promise((resolve) => setImmediate(resolve));
+  first.process.kill("SIGTERM");
+  assert.equal(await first.exited, 0);
+  await Promise.all(lanes);
+
+  await using second = await startPostern(args);
+  const again = createMailbox({ relay: second.url });
+  const found = new Set<string>();
+  for (let cursor: string | undefined, more = true; more; ) {
+    const page = await again.fetch([mailbox], cursor === undefined ? {} : { cursor });
+    for (const { blobId } of page.messages) found.add(blobId);
+    cursor = page.cursor;
+    more = page.truncated;
+  }
+  assert.deepEqual(
+    [...answered].filter((id) => !found.has(id)),
+    [],
+  );
+  assert.equal(await again.claim(code, "R"), "P");
+  assert.equal(await (await fetch(`${second.url}/v2/ohttp-key`)).text(), key);
+});
+
+test("the command line sends, fetches, acknowledges, purges and exchanges", async () => {
+  using folder = temporaryFolder();
+  await using postern = await startPostern();
+  const run = (args: string[], input = "") => runPostern([...args, "--relay", postern.url], { input });
+  const sent = await run(["mailbox", "send", mailbox, "--ohttp"], "sealed bytes");
+  assert.equal(sent.code, 0, sent.stderr);
+  const id = sent.stdout.trim();
+  const fetched = await run(["mailbox", "fetch", mailbox, "--json"]);
+  const line = JSON.parse(fetched.stdout) as { blobId: string; ciphertext: string };
+  assert.deepEqual([line.blobId, atob(line.ciphertext)], [id, "sealed bytes"]);
+  assert.equal((await run(["mailbox", "ack", mailbox, id])).stdout, "true\n");
+  assert.equal((await run(["mailbox", "ack", mailbox, id])).stdout, "false\n");
+  const seed = folder.file("seed.hex");
+  writeFileSync(seed, `${"11".repeat(32)}\n`);
+  await run(["mailbox", "send", mailbox], "more");
+  assert.equal((await run(["mailbox", "purge", mailbox, "--key", seed])).stdout, "1\n");
+  const code = (await run(["exchange", "offer"], "my key")).stdout.trim();
+  assert.equal((await run(["exchange", "claim", code], "your key")).stdout, "my key");
+  assert.equal((await run(["exchange", "complete", code])).stdout, "your key");
+  const unknown = await run(["exchange", "claim", code], "");
+  assert.equal(unknown.code, 4);
+  assert.match(unknown.stderr, /invalid or expired code/);
+  assert.equal((await run(["mailbox", "fetch", "xyz"])).code, 2);
+});
