@@ -27,6 +27,43 @@ export const commandGroups: Readonly<Record<string, readonly CommandEntry[]>> = 
       load: async () => (await import("./receive.ts")).receive,
     },
   ],
+  "Mailboxes and exchange codes": [
+    {
+      name: "mailbox send",
+      summary: "leave sealed bytes in a mailbox until their owner collects them",
+      load: async () => (await import("./mailbox.ts")).mailboxSend,
+    },
+    {
+      name: "mailbox fetch",
+      summary: "look at what waits in mailboxes",
+      load: async () => (await import("./mailbox.ts")).mailboxFetch,
+    },
+    {
+      name: "mailbox ack",
+      summary: "remove a message from a mailbox",
+      load: async () => (await import("./mailbox.ts")).mailboxAck,
+    },
+    {
+      name: "mailbox purge",
+      summary: "empty a mailbox",
+      load: async () => (await import("./mailbox.ts")).mailboxPurge,
+    },
+    {
+      name: "exchange offer",
+      summary: "offer a text under a short code that can be told by voice",
+      load: async () => (await import("./exchange.ts")).exchangeOffer,
+    },
+    {
+      name: "exchange claim",
+      summary: "get the text behind a code, and leave an answer",
+      load: async () => (await import("./exchange.ts")).exchangeClaim,
+    },
+    {
+      name: "exchange complete",
+      summary: "wait for the answer to an offer",
+      load: async () => (await import("./exchange.ts")).exchangeComplete,
+    },
+  ],
   "Pubky Auth": [
     {
       name: "auth request",

@@ -3,6 +3,8 @@ import { execFile } from "node:child_process";
 import { readFile, stat } from "node:fs/promises";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { parseKeyFile, signingKey } from "#modes/live/auth/key.ts";
+import { mintToken } from "#modes/live/auth/token.ts";
 import { temporaryFolder } from "#tests/support/temporary-folder.ts";
 
 const main = fileURLToPath(new URL("./main.ts", import.meta.url));
@@ -66,14 +68,25 @@ describe("postern token", () => {
     assert.equal(await readFile(key, "utf8"), before);
   });
 
-  test("says that a token is of another key, with exit code 1", async () => {
+  test("says that a token is of another key, with exit code 4", async () => {
     using folder = temporaryFolder();
     const [one, other] = [folder.file("one.jwk"), folder.file("other.jwk")];
     await Promise.all([one, other].map((out) => postern("key", "new", "--alg", "HS256", "--out", out)));
     const { stdout: minted } = await postern("mint", "--key", one, "--get", "");
     const { code, stdout } = await postern("inspect", minted.trim(), "--key", other);
-    assert.equal(code, 1);
+    assert.equal(code, 4);
     assert.equal(JSON.parse(stdout).why, "The token's signature does not verify");
+  });
+
+  test("says that a token has expired, with exit code 3", async () => {
+    using folder = temporaryFolder();
+    const file = folder.file("key.jwk");
+    await postern("key", "new", "--out", file);
+    const key = await signingKey(parseKeyFile(await readFile(file, "utf8")));
+    const wish = { root: "", put: [], get: [""], cluster: false, expiresAt: 1000 };
+    const { code, stdout } = await postern("inspect", await mintToken(key, wish, 0), "--key", file);
+    assert.equal(code, 3);
+    assert.equal(JSON.parse(stdout).expires, "1970-01-01T00:00:01.000Z");
   });
 
   for (const [name, args, says] of [

@@ -1,7 +1,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { text as readAll } from "node:stream/consumers";
 import { parseArgs } from "node:util";
-import { decodeJwt, decodeProtectedHeader } from "jose";
+import { decodeJwt, decodeProtectedHeader, errors } from "jose";
 import { systemClock, systemEntropy } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
 import { duration, OptionValueError } from "#core/options.ts";
@@ -18,8 +18,9 @@ import {
   verifyingKey,
 } from "#modes/live/auth/key.ts";
 import { oneKey } from "#modes/live/auth/key-source.ts";
-import { mintToken, verifyToken } from "#modes/live/auth/token.ts";
+import { mintToken, tokenId, verifyToken } from "#modes/live/auth/token.ts";
 import type { Command } from "./command.ts";
+import { exitCodes, exitCodesHelp } from "./exit-codes.ts";
 
 const help = `postern token: keys and tokens for the live mode.
 
@@ -32,9 +33,10 @@ key new   makes a key. FILE is readable by you alone and never overwritten; --pu
           ALG is one of ${algorithms.join(", ")}; ES256 when not given.
 mint      prints a token. --put and --get name what may be published and watched, relative to --root;
           "" is everything below it. It expires after --expires (1h), or never with --expires never.
-inspect   prints what a token says; with --key, whether it is valid now (exit code 1 when not).
+inspect   prints what a token says, and its id for auth-revoked; with --key, whether it is valid now.
           JWT may be - for the standard input.
-`;
+
+${exitCodesHelp}`;
 
 /** What was asked for cannot be done as asked: exit code 2. */
 class UsageError extends Error {}
@@ -45,7 +47,7 @@ export const token: Command = {
   async run(args) {
     if (args.length === 0 || args.includes("--help") || args.includes("-h")) {
       process.stdout.write(help);
-      return args.length === 0 ? 2 : 0;
+      return args.length === 0 ? exitCodes.usage : exitCodes.ok;
     }
     try {
       if (args[0] === "key" && args[1] === "new") return await newKey(args.slice(2));
@@ -62,12 +64,12 @@ export const token: Command = {
 };
 
 function exitCodeOf(error: unknown): number | undefined {
-  if (error instanceof UsageError || error instanceof OptionValueError) return 2;
+  if (error instanceof UsageError || error instanceof OptionValueError) return exitCodes.usage;
   // A bad flag is a TypeError of parseArgs with a code of this form.
   const code = (error as { code?: unknown }).code;
-  if (typeof code === "string" && code.startsWith("ERR_PARSE_ARGS")) return 2;
-  if (error instanceof KeyError || error instanceof ClaimsError) return 1;
-  return typeof code === "string" && /^E[A-Z]+$/.test(code) ? 1 : undefined;
+  if (typeof code === "string" && code.startsWith("ERR_PARSE_ARGS")) return exitCodes.usage;
+  if (error instanceof KeyError || error instanceof ClaimsError) return exitCodes.failed;
+  return typeof code === "string" && /^E[A-Z]+$/.test(code) ? exitCodes.failed : undefined;
 }
 
 function required(value: string | undefined, name: string): string {
@@ -95,7 +97,7 @@ async function newKey(args: readonly string[]): Promise<number> {
   );
   await writeKey(out, file, 0o600);
   if (values.public !== undefined) await writeKey(values.public, publicKeyFile(file), 0o644);
-  return 0;
+  return exitCodes.ok;
 }
 
 function freshKid(): string {
@@ -129,7 +131,7 @@ async function mint(args: readonly string[]): Promise<number> {
   const expiresAt = values.expires === "never" ? undefined : now + expiry.parse(values.expires);
   const { root, put, get, cluster } = values;
   process.stdout.write(`${await mintToken(key, { root, put, get, cluster, expiresAt }, now)}\n`);
-  return 0;
+  return exitCodes.ok;
 }
 
 async function inspect(args: readonly string[]): Promise<number> {
@@ -141,26 +143,35 @@ async function inspect(args: readonly string[]): Promise<number> {
   const named = required(positionals[0], "JWT");
   const jwt = (named === "-" ? await readAll(process.stdin) : named).trim();
   const verdict = values.key === undefined ? undefined : await verdictOf(jwt, await readKey(values.key));
-  process.stdout.write(`${JSON.stringify({ ...readable(jwt), ...verdict }, null, 2)}\n`);
-  return verdict === undefined || verdict.valid ? 0 : 1;
+  process.stdout.write(`${JSON.stringify({ ...readable(jwt), ...verdict?.shown }, null, 2)}\n`);
+  return verdict?.exitCode ?? exitCodes.ok;
 }
 
 function readable(jwt: string): object {
   try {
     const claims = decodeJwt(jwt);
     const expires = claims.exp === undefined ? "never" : new Date(claims.exp * 1000).toISOString();
-    return { header: decodeProtectedHeader(jwt), claims, expires };
+    return { id: tokenId(jwt), header: decodeProtectedHeader(jwt), claims, expires };
   } catch {
     throw new UsageError("this is no token: a token is three texts in base64url, joined by dots");
   }
 }
 
-async function verdictOf(jwt: string, file: KeyFile): Promise<{ valid: boolean; why?: string }> {
+interface Verdict {
+  readonly shown: { readonly valid: boolean; readonly why?: string };
+  readonly exitCode: number;
+}
+
+async function verdictOf(jwt: string, file: KeyFile): Promise<Verdict> {
   try {
     await verifyToken(jwt, oneKey(await verifyingKey(file)), systemClock().now());
-    return { valid: true };
+    return { shown: { valid: true }, exitCode: exitCodes.ok };
   } catch (error) {
     if (!(error instanceof RelayError)) throw error;
-    return { valid: false, why: error.message };
+    const expired = error.cause instanceof errors.JWTExpired;
+    return {
+      shown: { valid: false, why: error.message },
+      exitCode: expired ? exitCodes.timedOut : exitCodes.refused,
+    };
   }
 }

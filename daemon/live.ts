@@ -3,6 +3,11 @@ import { join } from "node:path";
 import { type Clock, systemEntropy } from "#core/clock.ts";
 import { dialWebSocket } from "#edge/websocket/dial.ts";
 import { LiveWebSocket, type LiveWebSocketOptions } from "#edge/websocket/live-websocket.ts";
+import {
+  listenWebTransport,
+  type WebTransportListener,
+  WebTransportUnavailableError,
+} from "#edge/webtransport/webtransport-listener.ts";
 import type { AccessPolicy } from "#modes/live/auth/authorize.ts";
 import { KeyError, parseKeyFile, verifyingKey } from "#modes/live/auth/key.ts";
 import { firstOf, type KeySource, keyFolder, oneKey } from "#modes/live/auth/key-source.ts";
@@ -13,8 +18,10 @@ import { Live } from "#modes/live/live.ts";
 import { Peers } from "#modes/live/peers.ts";
 import { liveRoutes } from "#modes/live/routes.ts";
 import type { Routes } from "#wire/http/router.ts";
+import { every } from "./every.ts";
 import { type Config, OptionError } from "./options.ts";
 import { openPrivacyPass } from "./privacy-pass.ts";
+import { revokedTokens } from "./revoked-tokens.ts";
 import type { Logger, Metrics } from "./telemetry.ts";
 
 export interface LiveParts {
@@ -46,7 +53,8 @@ export async function openLive(
     return undefined;
   }
   const privacy = opening.use(await openPrivacyPass(config, keys, database, clock, log, report));
-  const policy: AccessPolicy = { keys, public: open, privacyPass: privacy.privacyPass };
+  const revoked = config.authRevoked === undefined ? undefined : revokedTokens(config.authRevoked);
+  const policy: AccessPolicy = { keys, revoked, public: open, privacyPass: privacy.privacyPass };
   const warning = publicAccessWarning(policy.public);
   if (warning) log.warn(warning);
   const certificateHashes = async () => {
@@ -55,6 +63,7 @@ export async function openLive(
     return hash === undefined ? [] : [hash];
   };
   const live = new Live({ clock, entropy: systemEntropy, options: config, policy, certificateHashes });
+  opening.defer(every(config.authRecheckMs, clock, () => void live.recheck().catch(report)));
   const webSocketOptions = webSocketOptionsOf(config);
   const webSocket = new LiveWebSocket(live, webSocketOptions, clock, report);
   const dialOptions = { ...webSocketOptions, connectTimeoutMs: config.liveSetupTimeoutMs };
@@ -70,6 +79,32 @@ export async function openLive(
   metrics.gauge("postern_live_cluster_links", "Links with other relays that are up.", () => peers.linked);
   measure(live, metrics);
   return { live, webSocket, peers, routes: [liveRoutes(live), ...privacy.routes] };
+}
+
+/** WebTransport beside the public listener, at the same port; undefined where it is off. */
+export async function listenLiveWebTransport(
+  { live }: LiveParts,
+  config: Config,
+  at: { host: string; port: number },
+  clock: Clock,
+  log: Logger,
+  report: (error: unknown) => void,
+): Promise<WebTransportListener | undefined> {
+  if (config.webtransport === "off") return undefined;
+  if (config.tlsCert === undefined || config.tlsKey === undefined) {
+    throw new OptionError("--webtransport: needs tls-cert and tls-key.");
+  }
+  log.warn("WebTransport runs on an old QUIC library with known weaknesses. Keep it away from the open internet.");
+  const [cert, key] = await Promise.all([readFile(config.tlsCert, "utf8"), readFile(config.tlsKey, "utf8")]);
+  const { connectionWindowBytes, streamWindowBytes, streamsMax, idleTimeoutMs, pingIntervalMs } =
+    webSocketOptionsOf(config);
+  const limits = { connectionWindowBytes, streamWindowBytes, streamsMax, idleTimeoutMs, pingIntervalMs };
+  try {
+    return await listenWebTransport(live, { ...at, cert, key, ...limits }, clock, report);
+  } catch (error) {
+    if (error instanceof WebTransportUnavailableError) throw new OptionError(`--webtransport: ${error.message}.`);
+    throw error;
+  }
 }
 
 async function keysOf({ authKey, authKeyDir }: Config): Promise<KeySource | undefined> {

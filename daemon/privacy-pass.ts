@@ -19,6 +19,7 @@ import { openMemorySpentTokenStore } from "#store/memory/spent-token-store.ts";
 import { openSqliteSpentTokenStore } from "#store/sqlite/spent-token-store.ts";
 import type { Routes } from "#wire/http/router.ts";
 import { type IssuerKey, parseIssuerKey } from "#wire/privacy-pass/issuer-key.ts";
+import { every } from "./every.ts";
 import { type Config, OptionError } from "./options.ts";
 import type { Logger } from "./telemetry.ts";
 
@@ -145,12 +146,4 @@ async function read(path: string, option: string): Promise<Uint8Array> {
   } catch {
     throw new OptionError(`${option}: the file cannot be read.`);
   }
-}
-
-function every(ms: number, clock: Clock, run: () => void): () => void {
-  let cancel = clock.after(ms, function again() {
-    run();
-    cancel = clock.after(ms, again);
-  });
-  return () => cancel();
 }

@@ -92,6 +92,7 @@ export class LiveWebSocket<Admission> {
         path: url.pathname,
         query: url.searchParams,
         authorization: request.headers.authorization,
+        beginsWithSetup: subprotocol.version === undefined,
       });
     } catch (error) {
       if (!(error instanceof RelayError)) this.#report(error);
@@ -119,6 +120,7 @@ export class LiveWebSocket<Admission> {
     webSocket.on("error", () => mux.lost("the WebSocket failed"));
     webSocket.on("close", (code: number) => {
       this.#connections.delete(connection);
+      if (this.#connections.size === 0) this.#disarmPing();
       mux.lost("the connection went away", saidGoodbye(code));
     });
     socket.on("drain", () => mux.drained());
@@ -134,6 +136,11 @@ export class LiveWebSocket<Admission> {
       this.#pingAll();
       if (this.#connections.size > 0) this.#armPing();
     });
+  }
+
+  #disarmPing(): void {
+    this.#cancelPing?.();
+    this.#cancelPing = undefined;
   }
 
   #pingAll(): void {

@@ -14,6 +14,15 @@ export interface Grant {
   expiresAt: number | undefined;
 }
 
+/** How a remote is turned away: the code and the reason its session is closed with. */
+export interface Refusal {
+  code: number;
+  reason: string;
+}
+
+/** Decides about a remote that can show its tokens only in its SETUP. Never rejects. */
+export type AdmitAtSetup = (tokenValues: readonly Uint8Array[]) => Promise<Grant | Refusal>;
+
 /** Whether one of `prefixes` covers the name. */
 export const covers = (prefixes: readonly string[], name: string): boolean =>
   prefixes.some((prefix) => hasPrefix(prefix, name));

@@ -4,9 +4,9 @@ import type { ValuesOf } from "#core/options.ts";
 import type { Knock, LiveAcceptor } from "#wire/live/acceptor.ts";
 import { liveError } from "#wire/live/error-code.ts";
 import type { Transport } from "#wire/live/transport.ts";
-import { type AccessPolicy, authorize } from "./auth/authorize.ts";
+import { type AccessPolicy, authorize, parseSessionPath } from "./auth/authorize.ts";
 import { credentialsOf } from "./auth/credentials.ts";
-import type { Grant } from "./grant.ts";
+import type { AdmitAtSetup, Grant } from "./grant.ts";
 import type { LiveLimits } from "./limits.ts";
 import type { liveOptions } from "./options.ts";
 import { Relay } from "./relay.ts";
@@ -30,6 +30,9 @@ export class Live implements LiveAcceptor<Grant> {
   readonly relay: Relay;
   readonly certificateHashes: () => Promise<readonly string[]>;
   readonly #policy: AccessPolicy;
+  /** What let a session in, for as long as it lasts. */
+  readonly #tokens = new WeakMap<Grant, string>();
+  readonly #admitAtSetup = new WeakMap<Grant, AdmitAtSetup>();
   #fetches = 0;
 
   constructor({ clock, entropy, options, policy, certificateHashes }: LiveSetup) {
@@ -44,16 +47,55 @@ export class Live implements LiveAcceptor<Grant> {
   async admit(knock: Knock): Promise<Grant> {
     if (!this.relay.open)
       throw new RelayError("at_capacity", { text: "No further session is taken", retryAfterSeconds: 5 });
-    return this.admitRequest(knock);
+    try {
+      return await this.admitRequest(knock);
+    } catch (error) {
+      const { privacyPass } = this.#policy;
+      const waits = error instanceof RelayError && error.code === "unauthorized" && bringsNothing(knock);
+      if (!privacyPass || !waits || !knock.beginsWithSetup) throw error;
+      // Not refused yet: the original relay's clients show a private token in their SETUP, and get the challenge there.
+      const nothing: Grant = { root: "", put: [], get: [], cluster: false, expiresAt: undefined };
+      this.#admitAtSetup.set(nothing, privacyPass.atSetup(parseSessionPath(knock.path), this.clock));
+      return nothing;
+    }
   }
 
   /** The same for a plain request, which takes no session's place. */
   async admitRequest(knock: Knock): Promise<Grant> {
-    return authorize(knock.path, credentialsOf(knock), this.clock.now(), this.#policy);
+    const credentials = credentialsOf(knock);
+    const grant = await authorize(knock.path, credentials, this.clock.now(), this.#policy);
+    if (credentials.jwt) this.#tokens.set(grant, credentials.jwt);
+    return grant;
+  }
+
+  /** Ends the sessions whose token would not let them in any more: revoked, or its key gone. */
+  async recheck(): Promise<void> {
+    const outcomes = new Map<string, Promise<boolean>>();
+    for (const session of [...this.relay.sessions]) {
+      const jwt = this.#tokens.get(session.grant);
+      if (jwt === undefined) continue;
+      const key = `${session.grant.root} ${jwt}`;
+      let good = outcomes.get(key);
+      if (!good) {
+        good = this.#isGood(session.grant.root, jwt);
+        outcomes.set(key, good);
+      }
+      if (!(await good)) session.close(liveError.unauthorized, "the token is no longer accepted");
+    }
+  }
+
+  async #isGood(path: string, jwt: string): Promise<boolean> {
+    try {
+      await authorize(path, { jwt, privateTokens: [] }, this.clock.now(), this.#policy);
+      return true;
+    } catch (error) {
+      if (error instanceof RelayError && error.code === "unauthorized") return false;
+      throw error;
+    }
   }
 
   accept(transport: Transport, grant: Grant): void {
-    if (this.relay.open) this.relay.accept(transport, grant);
+    if (this.relay.open) this.relay.accept(transport, grant, this.#admitAtSetup.get(grant));
     else refuseLate(transport);
   }
 
@@ -81,6 +123,11 @@ export class Live implements LiveAcceptor<Grant> {
     });
     relay.close(liveError.cancel, "the relay is going down");
   }
+}
+
+function bringsNothing(knock: Knock): boolean {
+  const { jwt, privateTokens } = credentialsOf(knock);
+  return !jwt && privateTokens.length === 0;
 }
 
 /** There was room when it knocked, and is none now. */

@@ -1,4 +1,4 @@
-import { bytes, duration, integer, list, text } from "#core/options.ts";
+import { bytes, choice, duration, integer, list, text } from "#core/options.ts";
 
 /** What an operator may set for live. Names and defaults are the original relay's where it has them. */
 export const liveOptions = {
@@ -120,6 +120,11 @@ export const liveOptions = {
     atLeast: "1s",
     atMost: "1h",
     doc: "A live connection that has been silent for so long is dropped.",
+  }),
+  webtransport: choice({
+    default: "off",
+    of: ["off", "quiche"],
+    doc: "WebTransport (HTTP/3) on the UDP port of the public listener; needs `tls-cert` and `tls-key`. `quiche` is the optional package @matrixai/quic, built on an old QUIC library with known weaknesses against floods: for tests and closed networks.",
   }),
   clusterRoot: list({
     default: [],

@@ -1,7 +1,7 @@
 import type { Clock, Entropy } from "#core/clock.ts";
 import type { SessionEnd, Transport } from "#wire/live/transport.ts";
 import { GroupCache } from "./cache.ts";
-import type { Grant } from "./grant.ts";
+import type { AdmitAtSetup, Grant } from "./grant.ts";
 import type { LiveLimits } from "./limits.ts";
 import { type LiveMetrics, newLiveMetrics } from "./metrics.ts";
 import { Origin } from "./origin.ts";
@@ -42,8 +42,8 @@ export class Relay implements SessionHome {
     return !this.#draining && this.#sessions.size < this.limits.sessionsMax;
   }
 
-  accept(transport: Transport, grant: Grant): Session {
-    const session = new Session(this, transport, grant);
+  accept(transport: Transport, grant: Grant, admitAtSetup?: AdmitAtSetup): Session {
+    const session = new Session(this, transport, grant, admitAtSetup);
     this.#sessions.add(session);
     this.metrics.sessionsOpened++;
     session.start();

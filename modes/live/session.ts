@@ -31,7 +31,7 @@ import { frameClassOf, type LiteVersion } from "#wire/live/version.ts";
 import { Announcer } from "./announcer.ts";
 import { type ControlOutput, ControlStream } from "./control-stream.ts";
 import { FetchServing } from "./fetch-serving.ts";
-import { covers, type Grant } from "./grant.ts";
+import { type AdmitAtSetup, covers, type Grant } from "./grant.ts";
 import type { LiveLimits } from "./limits.ts";
 import type { LiveMetrics } from "./metrics.ts";
 import type { Origin } from "./origin.ts";
@@ -60,7 +60,9 @@ export interface SessionHome {
  */
 export class Session implements SessionContext, TransportHandler {
   readonly transport: Transport;
-  readonly grant: Grant;
+  #grant: Grant;
+  readonly #admitAtSetup: AdmitAtSetup | undefined;
+  #admitting = false;
   readonly #home: SessionHome;
   #version: LiteVersion | undefined;
   #sourcing: Sourcing | undefined;
@@ -81,11 +83,17 @@ export class Session implements SessionContext, TransportHandler {
   #onReady: () => void = () => {};
   #over = false;
 
-  constructor(home: SessionHome, transport: Transport, grant: Grant) {
+  /** With `admitAtSetup`, the grant is what it says once the remote has sent its SETUP. */
+  constructor(home: SessionHome, transport: Transport, grant: Grant, admitAtSetup?: AdmitAtSetup) {
     this.#home = home;
     this.transport = transport;
-    this.grant = grant;
+    this.#grant = grant;
+    this.#admitAtSetup = admitAtSetup;
     transport.handler = this;
+  }
+
+  get grant(): Grant {
+    return this.#grant;
   }
 
   get origin(): Origin {
@@ -133,14 +141,7 @@ export class Session implements SessionContext, TransportHandler {
   }
 
   start(): void {
-    const { expiresAt } = this.grant;
-    if (expiresAt !== undefined) {
-      this.#cancels.push(
-        this.clock.after(expiresAt - this.clock.now(), () =>
-          this.close(liveError.unauthorized, "the token has expired"),
-        ),
-      );
-    }
+    this.#endAtExpiry();
     if (this.transport.version !== undefined) {
       this.#begin(this.transport.version);
       return;
@@ -162,6 +163,16 @@ export class Session implements SessionContext, TransportHandler {
   /** Calls back when the session is over; there is one to be called. */
   whenOver(then: () => void): void {
     this.#onOver = then;
+  }
+
+  #endAtExpiry(): void {
+    const { expiresAt } = this.#grant;
+    if (expiresAt === undefined) return;
+    this.#cancels.push(
+      this.clock.after(expiresAt - this.clock.now(), () =>
+        this.close(liveError.unauthorized, "the token has expired"),
+      ),
+    );
   }
 
   close(code: number, reason: string): void {
@@ -298,12 +309,31 @@ export class Session implements SessionContext, TransportHandler {
       if (!old && type !== setupClient) throw new LiveProtocolError("the first stream is not a session's");
       const body = old ? input.takeMessage() : input.takeMessage16();
       if (body === undefined) return;
-      const chosen = chooseSetupVersion(decodeClientSetup(body));
+      const { versions, tokenValues } = decodeClientSetup(body);
+      const chosen = chooseSetupVersion(versions);
       if (chosen === undefined) return this.close(liveError.version, "no version in common");
-      stream.output.send(old ? encodeServerSetupOld(type, chosen.id) : encodeServerSetup(chosen.id));
-      this.#begin(chosen.version);
+      const reply = old ? encodeServerSetupOld(type, chosen.id) : encodeServerSetup(chosen.id);
+      const begin = () => {
+        stream.output.send(reply);
+        this.#begin(chosen.version);
+      };
+      if (this.#admitAtSetup === undefined) begin();
+      else this.#admit(this.#admitAtSetup, tokenValues, begin);
     };
     stream.onAbort = () => this.close(liveError.cancel, "the session stream was given up");
+  }
+
+  /** Nothing of the remote is looked at until it is decided whether it may come in. */
+  #admit(admitAtSetup: AdmitAtSetup, tokenValues: readonly Uint8Array[], begin: () => void): void {
+    if (this.#admitting) throw new LiveProtocolError("a second setup");
+    this.#admitting = true;
+    void admitAtSetup(tokenValues).then((outcome) => {
+      if (this.#over) return;
+      if ("code" in outcome) return this.close(outcome.code, outcome.reason);
+      this.#grant = outcome;
+      this.#endAtExpiry();
+      begin();
+    });
   }
 
   #sendClientSetup(bidi: BidiStream): void {

@@ -257,11 +257,12 @@ class Subscription implements SourceSubscription {
       if (body === undefined) return;
       this.#infoStream = undefined;
       stream.onAbort = () => {};
+      // Not before: an end of ours would take the request back.
+      stream.output.finish();
       this.#known(decodeTrackInfo(body));
     };
     const name = { broadcast: this.#broadcast, track: this.#track };
     stream.output.send(concat(encodeType(bidiType.track), encodeTrackName(name)));
-    stream.output.finish();
   }
 
   #known(info: TrackInfo): void {

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
+import { get } from "node:https";
+import { Socket } from "node:net";
 import { describe, test } from "node:test";
 import { generate, sign } from "@moq/token";
 import WebSocket from "ws";
@@ -52,7 +56,6 @@ describe("live in the daemon", { timeout: 60_000 }, () => {
 
   test("serves an upgrade it knows nothing of as the request it is", async () => {
     await using postern = await startPostern(["--auth-public", ""]);
-    const { Socket } = await import("node:net");
     const socket = new Socket();
     const { hostname, port } = new URL(postern.url);
     socket.connect(Number(port), hostname);
@@ -72,30 +75,30 @@ describe("live in the daemon", { timeout: 60_000 }, () => {
     });
     const watcher = await connect(new URL(postern.url));
     await watcher.announced()();
-    const get = (path: string, headers: Record<string, string> = {}) =>
+    const ask = (path: string, headers: Record<string, string> = {}) =>
       fetch(postern.url + path, { headers });
 
-    assert.equal(await (await get("/announced")).text(), "room/cam");
-    assert.equal(await (await get("/announced/room")).text(), "cam");
-    assert.equal(await (await get("/announced/elsewhere")).text(), "");
-    const json = await get("/announced", { accept: "application/json" });
+    assert.equal(await (await ask("/announced")).text(), "room/cam");
+    assert.equal(await (await ask("/announced/room")).text(), "cam");
+    assert.equal(await (await ask("/announced/elsewhere")).text(), "");
+    const json = await ask("/announced", { accept: "application/json" });
     assert.deepEqual(await json.json(), { broadcasts: ["room/cam"] });
     assert.equal(
-      (await get("/announced", { origin: "https://a.example" })).headers.get("access-control-allow-origin"),
+      (await ask("/announced", { origin: "https://a.example" })).headers.get("access-control-allow-origin"),
       "https://a.example",
     );
 
-    const fetched = await get("/fetch/room/cam/chat");
+    const fetched = await ask("/fetch/room/cam/chat");
     assert.equal(fetched.status, 200);
     assert.equal(await fetched.text(), "hello, world");
     const sequence = fetched.headers.get("etag")?.replaceAll('"', "");
-    assert.equal(await (await get(`/fetch/room/cam/chat?group=${sequence}`)).text(), "hello, world");
-    assert.equal((await get("/fetch/room/cam/chat?group=99999")).status, 404);
-    assert.equal((await get("/fetch/room/cam/chat?group=x")).status, 400);
-    assert.equal((await get("/fetch/nothing/there")).status, 404);
-    assert.equal((await get("/fetch/justonepart")).status, 400);
-    assert.equal((await get("/fetch/room/cam/silent")).status, 504);
-    assert.equal((await get("/certificate.sha256")).status, 404);
+    assert.equal(await (await ask(`/fetch/room/cam/chat?group=${sequence}`)).text(), "hello, world");
+    assert.equal((await ask("/fetch/room/cam/chat?group=99999")).status, 404);
+    assert.equal((await ask("/fetch/room/cam/chat?group=x")).status, 400);
+    assert.equal((await ask("/fetch/nothing/there")).status, 404);
+    assert.equal((await ask("/fetch/justonepart")).status, 400);
+    assert.equal((await ask("/fetch/room/cam/silent")).status, 504);
+    assert.equal((await ask("/certificate.sha256")).status, 404);
     assert.equal(written?.name, "silent");
     publisher.close();
     watcher.close();
@@ -134,6 +137,23 @@ describe("live in the daemon", { timeout: 60_000 }, () => {
     assert.equal((await fetch(`${postern.url}/announced/room`)).status, 401);
     publisher.close();
     watcher.close();
+  });
+
+  test("over TLS too, and tells the hash of its certificate", async () => {
+    using folder = temporaryFolder();
+    const [cert, key] = [folder.file("tls.crt"), folder.file("tls.key")];
+    const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
+    const request = ["req", "-x509", ...curve, "-nodes", "-days", "10", "-subj", "/CN=localhost"];
+    execFileSync("openssl", [...request, "-keyout", key, "-out", cert], { stdio: "ignore" });
+    await using postern = await startPostern(["--auth-public", "", "--tls-cert", cert, "--tls-key", key]);
+    const trusting = { rejectUnauthorized: false };
+    const socket = new WebSocket(postern.url.replace("https", "wss"), ["qmux-02.moq-lite-05"], trusting);
+    await once(socket, "open");
+    assert.equal(socket.protocol, "qmux-02.moq-lite-05");
+    socket.terminate();
+    const [answer] = await once(get(`${postern.url}/certificate.sha256`, trusting), "response");
+    const hash = new X509Certificate(readFileSync(cert)).fingerprint256.replaceAll(":", "").toLowerCase();
+    assert.equal((await answer.toArray()).join(""), hash);
   });
 
   test("ends a session with its token", async () => {

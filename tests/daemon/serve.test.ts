@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { statSync } from "node:fs";
 import http from "node:http";
 import net from "node:net";
 import { describe, test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { readyPostern, runPostern, startPostern } from "#tests/support/postern.ts";
+import { runPostern, startPostern } from "#tests/support/postern.ts";
+import { startActivated } from "#tests/support/socket-activation.ts";
 import { temporaryFolder } from "#tests/support/temporary-folder.ts";
 
 describe("postern serve", () => {
@@ -207,25 +206,7 @@ async function postOnFreshConnection(url: string, body: string): Promise<number 
 describe("restart behind an inherited socket", () => {
   test("no connection is refused, and a poll that was cut goes on with the next process", async () => {
     using folder = temporaryFolder();
-    const listener = net.createServer();
-    listener.listen(0, "127.0.0.1");
-    await once(listener, "listening");
-    const { port } = listener.address() as net.AddressInfo;
-    // biome-ignore lint/suspicious/noExplicitAny: the descriptor is what a service manager would pass
-    const fd = (listener as any)._handle.fd as number;
-    const main = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
-    // As a service manager does: the socket stays open in the parent while one process follows another.
-    const serve = `sh -c 'LISTEN_PID=$$ LISTEN_FDS=1 exec "${process.execPath}" "${main}" serve --ops-listen off --persist-db "${folder.file("a.db")}"'`;
-    const manager = spawn("sh", ["-c", `${serve} & echo $! ; wait $!; ${serve} & echo $!; wait $!`], {
-      stdio: ["ignore", "pipe", "pipe", fd],
-    });
-    listener.close();
-    const pids: number[] = [];
-    manager.stdout?.on("data", (chunk) => {
-      for (const line of String(chunk).split("\n")) if (/^\d+$/.test(line)) pids.push(Number(line));
-    });
-    await using relay = await readyPostern(manager);
-    assert.equal(relay.url, `http://127.0.0.1:${port}`);
+    await using relay = await startActivated(2, ["--persist-db", folder.file("a.db")]);
     const poll = async (): Promise<Response> => {
       for (;;) {
         const response = await fetch(`${relay.url}/inbox/a`);
@@ -234,13 +215,12 @@ describe("restart behind an inherited socket", () => {
     };
     const polling = poll();
     await untilWaiting(relay.url, ["a"]);
-    const readyLines = () => relay.lines.filter((line) => line.startsWith("postern ready")).length;
-    process.kill(pids[0]!, "SIGTERM");
+    relay.stop();
     // Sent while nobody may be listening: queued by the system, answered by the next process.
     assert.equal(await postOnFreshConnection(`${relay.url}/inbox/a`, "after the restart"), 200);
     assert.equal(await (await polling).text(), "after the restart");
-    assert.equal(readyLines(), 2);
-    process.kill(pids[1]!, "SIGTERM");
+    assert.equal(relay.starts(), 2);
+    relay.stop();
     assert.equal(await relay.exited, 0);
   });
 });

@@ -19,6 +19,8 @@ import {
   startAuthFlow,
 } from "#clients/pubky/src/index.ts";
 import { type Postern, startPostern } from "#tests/support/postern.ts";
+import { startActivated } from "#tests/support/socket-activation.ts";
+import { temporaryFolder } from "#tests/support/temporary-folder.ts";
 
 // Our side of Pubky Auth with the published SDK on the other. The relay is ours; `RELAY_URL=http://host:port`
 // puts another in its place, the original among them.
@@ -175,6 +177,30 @@ test("our flow survives a restart of the relay", PATIENCE, async () => {
   assert.equal((await flow.result).publicKey.z32, z32);
   await flow.settled;
 });
+
+test(
+  "the SDK's waiting app survives a restart of the relay behind an inherited socket",
+  PATIENCE,
+  async () => {
+    using folder = temporaryFolder();
+    await using relay = await startActivated(2, ["--persist-db", folder.file("relay.db")]);
+    const flow = new sdk.Pubky().startAuthFlow(CAPS, sdk.AuthFlowKind.signin(), `${relay.url}/inbox`);
+    const channel = channelUrl(
+      `${relay.url}/inbox`,
+      parseAuthRequest(flow.authorizationUrl).link.clientSecret,
+    );
+    // The app polls by now or will soon: cut or queued, its flow has to go on.
+    await (await fetch(`${channel}/ack`)).text();
+    relay.stop();
+    const { signer, z32 } = sdkSigner();
+    await signer.approveAuthRequest(flow.authorizationUrl);
+    const token = await flow.awaitToken();
+    assert.equal(token.publicKey.z32(), z32);
+    assert.equal(relay.starts(), 2);
+    relay.stop();
+    assert.equal(await relay.exited, 0);
+  },
+);
 
 test("links mean the same to the SDK and to us, in both directions", () => {
   const flow = startAuthFlow({

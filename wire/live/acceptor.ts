@@ -7,6 +7,8 @@ export interface Knock {
   query: URLSearchParams;
   /** The `Authorization` header. */
   authorization: string | undefined;
+  /** The connection begins with a SETUP, which may bring what lets it in. */
+  beginsWithSetup?: boolean;
 }
 
 /** What a listening edge needs of live: `admit` before the handshake is answered, then `accept`. */

@@ -120,8 +120,8 @@ describe("messages of moq-lite, as published clients write them", () => {
       "03 c0000000ff0dad02 c0000000ff0dad01 c0000000ff00000e 02 02 8000a455 07 0b 6d6f712d6c6974652d6a73",
     );
     const kixelated = hex("02 c0000000ff0dad01 c0000000ff00000e 02 02 013f 05 0b 6d6f712d6c6974652d6a73");
-    assert.equal(chooseSetupVersion(decodeClientSetup(lite))?.version, 2);
-    assert.equal(chooseSetupVersion(decodeClientSetup(kixelated))?.version, 1);
+    assert.equal(chooseSetupVersion(decodeClientSetup(lite).versions)?.version, 2);
+    assert.equal(chooseSetupVersion(decodeClientSetup(kixelated).versions)?.version, 1);
     assert.equal(chooseSetupVersion([0xff00000e]), undefined);
     assert.equal(decodeServerSetup(hex("c0000000ff0dad02 00")), 2);
   });

@@ -1,3 +1,4 @@
+import { setupTokenParameter } from "../privacy-pass/codepoints.ts";
 import { Decoder } from "./decoder.ts";
 import { concat, Encoder, encodeMessage } from "./encoder.ts";
 import { LiveProtocolError, liveError } from "./error-code.ts";
@@ -11,18 +12,46 @@ export const setupClientOld: readonly number[] = [0x40, 0x00];
 
 const parametersMax = 64;
 
-/**
- * The versions a client offers, in its order. Parameters follow, which are not looked at: none says anything to us, and
- * clients disagree on whether the value of an even one has a length.
- */
-export function decodeClientSetup(body: Uint8Array): number[] {
+export interface ClientSetup {
+  /** The versions a client offers, in its order. */
+  versions: number[];
+  /** Values of the parameter that holds a token (`protocol/live-auth.md`). */
+  tokenValues: Uint8Array[];
+}
+
+export function decodeClientSetup(body: Uint8Array): ClientSetup {
   const from = new Decoder(body);
   const count = from.varint();
   if (count > parametersMax) throw new LiveProtocolError("too many versions", liveError.tooManyParameters);
-  return Array.from({ length: count }, () => {
+  const versions = Array.from({ length: count }, () => {
     const id = from.bigVarint();
     return id <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(id) : -1;
   });
+  const parameters = from.rest();
+  return { versions, tokenValues: tokenValuesIn(parameters, false) ?? tokenValuesIn(parameters, true) ?? [] };
+}
+
+/**
+ * Clients disagree on whether the value of an even parameter has a length: undefined where these were written the other
+ * way. No parameter but the token's says anything to us.
+ */
+function tokenValuesIn(parameters: Uint8Array, evenHasLength: boolean): Uint8Array[] | undefined {
+  try {
+    const from = new Decoder(parameters);
+    const values: Uint8Array[] = [];
+    for (let left = Math.min(from.varint(), parametersMax); left > 0; left--) {
+      const id = from.bigVarint();
+      if (id % 2n === 0n && !evenHasLength) from.bigVarint();
+      else {
+        const value = from.bytes();
+        if (id === BigInt(setupTokenParameter)) values.push(value);
+      }
+    }
+    from.end();
+    return values;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The first version of the client's list that we speak. */

@@ -16,7 +16,9 @@ export const setupVersions: readonly { id: number; version: LiteVersion }[] = [
 ];
 
 const framings: readonly Framing[] = ["qmux-02", "qmux-01", "qmux-00"];
-const named: readonly { name: string; version: LiteVersion | undefined }[] = [
+
+/** Names of the versions in a handshake, what we like best first; with `moql`, SETUP decides. */
+export const liteNames: readonly { name: string; version: LiteVersion | undefined }[] = [
   { name: "moq-lite-05", version: 5 },
   { name: "moq-lite-04", version: 4 },
   { name: "moq-lite-03", version: 3 },
@@ -32,7 +34,7 @@ export interface Subprotocol {
 
 /** All we speak over WebSocket, what we like best first. */
 export const subprotocols: readonly Subprotocol[] = [
-  ...named.flatMap(({ name, version }) =>
+  ...liteNames.flatMap(({ name, version }) =>
     framings.map((framing) => ({ name: `${framing}.${name}`, framing, version })),
   ),
   ...framings.map((framing) => ({ name: framing, framing, version: undefined })),

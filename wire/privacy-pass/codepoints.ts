@@ -9,9 +9,6 @@ export const blindRsa2048 = 0x0002;
 /** Parameter of SETUP that holds a token: moq-lite 01 and 02, and moq-transport's AUTHORIZATION TOKEN. */
 export const setupTokenParameter = 0x03;
 
-/** Parameter of moq-lite 05's SETUP that holds a token: our own, chosen where no draft assigns (`protocol/live-auth.md`). */
-export const lite05TokenParameter = 0x5050;
-
 /** First byte of the value of `setupTokenParameter` as the original relay's clients send it: a bare token follows. */
 export const bareTokenTag = 0x01;
 

@@ -7,7 +7,7 @@ import { type AccessPolicy, assertRole, authorize } from "./authorize.ts";
 import { algorithms, type KeyFile, newKeyFile, publicKeyFile, signingKey, verifyingKey } from "./key.ts";
 import { firstOf, keyFolder, oneKey } from "./key-source.ts";
 import { publicAccess, publicAccessWarning } from "./public-access.ts";
-import { jwtMaxLength, mintToken, type TokenWish } from "./token.ts";
+import { jwtMaxLength, mintToken, type TokenWish, tokenId } from "./token.ts";
 
 const now = 1_700_000_000_000;
 const hourMs = 3_600_000;
@@ -165,6 +165,34 @@ describe("a session with a token", () => {
       knock({ path: "room", jwt: await mint({ put: ["me", "you"] }), now }, policy),
       refusal("unauthorized", "The token allows more than its key may"),
     );
+    const peer = { path: "room", jwt: await mint({ cluster: true }), now };
+    await assert.rejects(
+      knock(peer, policy),
+      refusal("unauthorized", "The token allows more than its key may"),
+    );
+    const forPeers = { ...file, scope: { ...scoped.scope, cluster: true } };
+    assert.equal((await knock(peer, await policyOf(forPeers))).cluster, true);
+  });
+
+  test("is refused once it was revoked, however its signature is written", async () => {
+    const jwt = await mint();
+    const { key } = await signingKey(file);
+    const [head, body] = jwt.split(".");
+    const algorithm = { name: "ECDSA", hash: "SHA-256" };
+    const input = new TextEncoder().encode(`${head}.${body}`);
+    const again = await crypto.subtle.sign(algorithm, key as CryptoKey, input);
+    const other = `${head}.${body}.${Buffer.from(again).toString("base64url")}`;
+    assert.notEqual(other, jwt);
+    const policy = await policyOf();
+    assert.equal((await knock({ path: "room", jwt: other, now }, policy)).root, "room");
+    const revoked = async () => new Set([tokenId(jwt)]);
+    for (const text of [jwt, other])
+      await assert.rejects(
+        knock({ path: "room", jwt: text, now }, { ...policy, revoked }),
+        refusal("unauthorized", "The token was revoked"),
+      );
+    const different = await mint({ expiresAt: now + 1000 });
+    assert.equal((await knock({ path: "room", jwt: different, now }, { ...policy, revoked })).root, "room");
   });
 
   test("is refused by a relay without a key", async () => {

@@ -6,11 +6,13 @@ import type { Credentials } from "./credentials.ts";
 import { type Grants, grantsAt } from "./grants.ts";
 import type { KeySource } from "./key-source.ts";
 import type { PrivacyPass } from "./privacy-pass.ts";
-import { verifyToken } from "./token.ts";
+import { tokenId, verifyToken } from "./token.ts";
 
 export interface AccessPolicy {
   /** Undefined: no JWT is accepted. */
   readonly keys: KeySource | undefined;
+  /** Ids (`tokenId`) of the tokens that are no longer good. */
+  readonly revoked?: (() => Promise<ReadonlySet<string>>) | undefined;
   /** What anybody may do without a token; undefined: nothing. */
   readonly public: Grants | undefined;
   /** Undefined: no private token is accepted. */
@@ -32,7 +34,7 @@ export async function authorize(
   const path = parseSessionPath(sentPath);
   try {
     return await (credentials.jwt
-      ? authorizeJwt(path, credentials.jwt, now, policy.keys)
+      ? authorizeJwt(path, credentials.jwt, now, policy)
       : authorizeOpen(path, credentials.privateTokens, now, policy));
   } catch (error) {
     if (!(error instanceof RelayError) || error.code !== "unauthorized" || !policy.privacyPass) throw error;
@@ -67,10 +69,11 @@ async function authorizeJwt(
   path: string,
   jwt: string,
   now: Instant,
-  keys: KeySource | undefined,
+  { keys, revoked }: AccessPolicy,
 ): Promise<Grant> {
   if (!keys) return refuse("This relay accepts no tokens");
   const { expiresAt, cluster, ...claims } = await verifyToken(jwt, keys, now);
+  if ((await revoked?.())?.has(tokenId(jwt))) refuse("The token was revoked");
   const grants = grantsAt(path, claims) ?? refuse("The token gives no right at this path");
   return { ...grants, cluster, expiresAt };
 }

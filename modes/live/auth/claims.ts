@@ -1,10 +1,15 @@
 import { normalizePath, partsMax } from "../path.ts";
-import { type Grants, isUseless } from "./grants.ts";
+import { contains, type Grants, isUseless } from "./grants.ts";
 
 /** What a token says, in normal form. */
 export interface Claims extends Grants {
   /** The bearer is a relay of the same cluster. */
   readonly cluster: boolean;
+}
+
+/** Does a key with this scope sign for these claims? Peers of a cluster see more, so that is part of the ceiling. */
+export function isWithin(scope: Claims, claims: Claims): boolean {
+  return contains(scope, claims) && (scope.cluster || !claims.cluster);
 }
 
 /** Says in one sentence which claim is wrong; holds no value of it. */

@@ -8,7 +8,6 @@ import {
   type JWK,
 } from "jose";
 import { type Claims, ClaimsError, parseClaims } from "./claims.ts";
-import type { Grants } from "./grants.ts";
 
 /** What a token may be signed with. */
 export const algorithms = [
@@ -35,7 +34,7 @@ const privateMembers = ["d", "p", "q", "dp", "dq", "qi", "oth"] as const;
 export interface KeyFile extends JWK {
   alg: Algorithm;
   key_ops?: string[];
-  scope?: { root?: string; put?: string | string[]; get?: string | string[] };
+  scope?: { root?: string; put?: string | string[]; get?: string | string[]; cluster?: boolean };
 }
 
 /** What is wrong with a key file, in one sentence that holds nothing of the key. */
@@ -48,14 +47,14 @@ export interface VerifyingKey {
   readonly alg: Algorithm;
   readonly kid: string | undefined;
   /** No token of this key may allow more. */
-  readonly scope: Grants | undefined;
+  readonly scope: Claims | undefined;
   readonly key: CryptoKey | Uint8Array;
 }
 
 export interface SigningKey {
   readonly alg: Algorithm;
   readonly kid: string | undefined;
-  readonly scope: Grants | undefined;
+  readonly scope: Claims | undefined;
   readonly key: CryptoKey | Uint8Array;
 }
 

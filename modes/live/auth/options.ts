@@ -14,6 +14,17 @@ export const liveAuthOptions = {
     allowed: "a folder name",
     also: { env: ["MOQ_AUTH_KEY_DIR"], toml: ["auth.key-dir", "auth.key_dir"] },
   }),
+  authRevoked: text({
+    default: undefined,
+    doc: "File with the ids of tokens that are no longer good, one a line; `postern token inspect` tells a token's id. Read again when it changes.",
+    allowed: "a file name",
+  }),
+  authRecheckMs: duration({
+    default: "30s",
+    atLeast: "100ms",
+    atMost: "1h",
+    doc: "How often the tokens of open live sessions are looked at again: a session ends at most so long after its token was revoked or its key was taken out of `auth-key-dir`.",
+  }),
   authPublic: text({
     default: undefined,
     doc: 'Prefix of broadcasts that anybody may publish and watch without a token. The empty text ("") is everything; unset, the default, is nothing.',

@@ -1,13 +1,14 @@
 import { hmac } from "@noble/hashes/hmac.js";
 import { sha256 } from "@noble/hashes/sha2.js";
-import type { Instant } from "#core/clock.ts";
+import type { Clock, Instant } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
 import type { SpentTokenStore } from "#store/contract/spent-token-store.ts";
 import { encodeBase64url } from "#wire/base64url.ts";
+import { liveError } from "#wire/live/error-code.ts";
 import { challengeHeader } from "#wire/privacy-pass/authorization.ts";
 import { concatBytes } from "#wire/privacy-pass/byte-reader.ts";
 import { encodeChallenge } from "#wire/privacy-pass/challenge.ts";
-import { blindRsa2048 } from "#wire/privacy-pass/codepoints.ts";
+import { blindRsa2048, challengeCloseCode } from "#wire/privacy-pass/codepoints.ts";
 import { equal, type IssuerKey } from "#wire/privacy-pass/issuer-key.ts";
 import {
   encodeScope,
@@ -16,8 +17,8 @@ import {
   type Scope,
   type ScopeForm,
 } from "#wire/privacy-pass/scope.ts";
-import { decodeToken, type PrivateToken, signedPart } from "#wire/privacy-pass/token.ts";
-import type { Grant } from "../grant.ts";
+import { decodeSetupToken, decodeToken, type PrivateToken, signedPart } from "#wire/privacy-pass/token.ts";
+import type { AdmitAtSetup, Grant } from "../grant.ts";
 import { prefixesOf } from "../path.ts";
 
 export interface PrivacyPassSettings {
@@ -123,6 +124,24 @@ export class PrivacyPass {
       get: allows("subscribe", "fetch"),
       cluster: false,
       expiresAt: now + this.#settings.sessionMaxMs,
+    };
+  }
+
+  /**
+   * Lets a session in by the tokens of its SETUP, as the original relay's clients send them, or turns it away with a
+   * challenge for the path, which is in normal form.
+   */
+  atSetup(path: string, clock: Clock): AdmitAtSetup {
+    return async (values) => {
+      const now = clock.now();
+      const tokens = values.map(decodeSetupToken).filter((token) => token !== undefined);
+      try {
+        if (tokens.length > 0) return await this.redeem(path, tokens, now);
+      } catch (error) {
+        if (!(error instanceof RelayError)) return { code: liveError.transport, reason: "internal error" };
+        if (error.code !== "unauthorized") return { code: liveError.bounds, reason: error.message };
+      }
+      return { code: challengeCloseCode, reason: this.closeReason(path, "subscribe", now) };
     };
   }
 

@@ -1,8 +1,9 @@
+import { sha256 } from "@noble/hashes/sha2.js";
 import { decodeProtectedHeader, errors, type JWTPayload, jwtVerify, SignJWT } from "jose";
 import type { Instant } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
-import { type Claims, ClaimsError, parseClaims } from "./claims.ts";
-import { contains } from "./grants.ts";
+import { encodeBase64url } from "#wire/base64url.ts";
+import { type Claims, ClaimsError, isWithin, parseClaims } from "./claims.ts";
 import { KeyError, type SigningKey, type VerifyingKey } from "./key.ts";
 import type { KeySource } from "./key-source.ts";
 
@@ -26,8 +27,16 @@ export async function verifyToken(jwt: string, keys: KeySource, now: Instant): P
   if (!key) refuse("The token's key is unknown");
   const payload = await verifySignature(jwt, key, now);
   const claims = readClaims(payload);
-  if (key.scope && !contains(key.scope, claims)) refuse("The token allows more than its key may");
+  if (key.scope && !isWithin(key.scope, claims)) refuse("The token allows more than its key may");
   return { ...claims, expiresAt: payload.exp === undefined ? undefined : payload.exp * 1000 };
+}
+
+/**
+ * Names a token in a list of revoked ones without giving it away: SHA-256 of what is signed, in base64url. The signature
+ * is left out because it can be written in more than one way.
+ */
+export function tokenId(jwt: string): string {
+  return encodeBase64url(sha256(new TextEncoder().encode(jwt.slice(0, jwt.lastIndexOf(".")))));
 }
 
 function kidOf(jwt: string): string | undefined {
@@ -72,7 +81,7 @@ export interface TokenWish {
 /** Signs a token. Throws `ClaimsError` for one that would be useless, `KeyError` for one beyond the key's scope. */
 export async function mintToken(key: SigningKey, wish: TokenWish, now: Instant): Promise<string> {
   const { root, put, get, cluster } = parseClaims({ ...wish });
-  if (key.scope && !contains(key.scope, { root, put, get }))
+  if (key.scope && !isWithin(key.scope, { root, put, get, cluster }))
     throw new KeyError("the key's scope does not reach this far");
   const token = new SignJWT({ root, put, get, ...(cluster ? { cluster } : {}) })
     .setProtectedHeader({ alg: key.alg, typ: "JWT", ...(key.kid === undefined ? {} : { kid: key.kid }) })

@@ -1,0 +1,121 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { type AddressInfo, connect } from "node:net";
+import { describe, test } from "node:test";
+import { type Clock, systemClock } from "#core/clock.ts";
+import { FakePublisher, FakeViewer, openGrant, relayOn, view } from "#tests/support/live-pair.ts";
+import { simClock } from "#tests/support/sim-clock.ts";
+import { dialWebSocket } from "./dial.ts";
+import { defaultLiveWebSocketOptions, LiveWebSocket, type LiveWebSocketOptions } from "./live-websocket.ts";
+import { SlabPool } from "./slab-pool.ts";
+
+const broken = (error: unknown) => {
+  throw error;
+};
+
+async function serve(clock: Clock, options: Partial<LiveWebSocketOptions> = {}) {
+  const relay = relayOn(clock);
+  const edge = new LiveWebSocket(
+    { admit: async () => openGrant(), accept: (transport, grant) => void relay.accept(transport, grant) },
+    { ...defaultLiveWebSocketOptions, ...options },
+    clock,
+    broken,
+  );
+  const server = createServer();
+  edge.attach(server);
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  return {
+    relay,
+    edge,
+    port,
+    url: new URL(`http://127.0.0.1:${port}/`),
+    async [Symbol.asyncDispose]() {
+      relay.close(0, "done");
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+/** Resolves once `holds` does, looking after each turn of the event loop. */
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setImmediate(resolve));
+}
+
+describe("live over WebSocket", { timeout: 30_000 }, () => {
+  test("our frames and those of ws never mix", async () => {
+    const clock = systemClock();
+    await using served = await serve(clock, { pingIntervalMs: 1 });
+    const local = relayOn(clock);
+    const dial = { ...defaultLiveWebSocketOptions, connectTimeoutMs: 5_000, pingIntervalMs: 1 };
+    await dialWebSocket(served.url, dial, clock, (mux) => void local.accept(mux, openGrant()));
+    const publisher = new FakePublisher();
+    served.relay.origin.announce("cam", publisher, []);
+    await until(() => local.origin.find("cam") !== undefined);
+    const viewer = new FakeViewer();
+    view(local, "cam", "v", viewer);
+    await until(() => publisher.asked.length > 0);
+    const track = publisher.asked[0]!;
+    // Lengths of 1, 2 and 3 bytes of WebSocket header, over several turns, with pings in between.
+    for (let sequence = 0; sequence < 300; sequence++) {
+      const group = track.sink.openGroup(sequence)!;
+      for (const length of [10, 60]) track.write(group, String(sequence % 10).repeat(length));
+      track.sink.append(group, Buffer.concat([Buffer.from([1, 0x80, 0, 0x80, 0]), Buffer.alloc(32_768, 7)]));
+      track.sink.endGroup(group, "complete");
+      await until(() => viewer.groups.length === sequence + 1);
+    }
+    await until(() => viewer.groups.every((group) => group.state === "complete"));
+    for (const group of viewer.groups) {
+      const bytes = Buffer.concat(group.body("B").chunks);
+      assert.equal(bytes.length, 12 + 62 + 32_773);
+      assert.ok(bytes.subarray(-32_768).every((byte) => byte === 7));
+    }
+    local.close(0, "done");
+  });
+
+  test("a remote that falls silent is dropped", async () => {
+    const clock = simClock();
+    await using served = await serve(clock, { pingIntervalMs: 5_000, silenceMaxMs: 30_000 });
+    const socket = connect(served.port, "127.0.0.1");
+    socket.write(
+      "GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n" +
+        "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\nsec-websocket-protocol: qmux-02.moq-lite-05\r\n\r\n",
+    );
+    socket.resume();
+    await until(() => served.edge.connectionCount === 1);
+    await clock.advance(30_000);
+    assert.equal(served.edge.connectionCount, 1);
+    await clock.advance(5_000);
+    await until(() => socket.destroyed);
+    assert.equal(served.edge.connectionCount, 0);
+    assert.equal(served.relay.sessionCount, 0);
+  });
+});
+
+describe("memory for outgoing batches", () => {
+  test("is used again once it was written, and never before", () => {
+    const pool = new SlabPool();
+    const first = pool.take(600_000);
+    const written = pool.commit(600_000);
+    const second = pool.take(600_000);
+    assert.notEqual(second.buffer, first.buffer);
+    const secondWritten = pool.commit(600_000);
+    written();
+    const third = pool.take(600_000);
+    assert.equal(third.buffer, first.buffer);
+    pool.commit(600_000);
+    const fourth = pool.take(600_000);
+    assert.notEqual(fourth.buffer, second.buffer);
+    secondWritten();
+  });
+
+  test("larger than a slab is memory of its own", () => {
+    const pool = new SlabPool();
+    assert.equal(pool.take(3_000_000).length, 3_000_000);
+    pool.commit(3_000_000)();
+    assert.ok(pool.take(10).buffer.byteLength <= 1024 * 1024);
+  });
+});
