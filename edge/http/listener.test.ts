@@ -13,7 +13,8 @@ import { temporaryFolder } from "#tests/support/temporary-folder.ts";
 import { Reply } from "#wire/http/reply.ts";
 import { type Handler, readBody } from "#wire/http/request.ts";
 import { ClientAddresses } from "./client-address.ts";
-import { type Listener, type ListenerLimits, type ListenerSetup, listen } from "./listener.ts";
+import { type Listener, listen } from "./listener.ts";
+import type { ListenerLimits, ListenerSetup } from "./listener-setup.ts";
 
 const limits: ListenerLimits = {
   maxConnections: 100,

@@ -2,35 +2,11 @@ import { once } from "node:events";
 import http from "node:http";
 import http2 from "node:http2";
 import net, { type AddressInfo, type Server, type Socket } from "node:net";
-import type { Duplex } from "node:stream";
-import type { Handler } from "#wire/http/request.ts";
-import type { ClientAddresses } from "./client-address.ts";
 import { EdgeRequest, type NodeRequest, type NodeResponse } from "./edge-request.ts";
 import { PlainServer } from "./http1/plain-server.ts";
-import { readTlsFiles, type TlsFiles, watchTlsFiles } from "./tls-files.ts";
+import type { ListenerSetup } from "./listener-setup.ts";
+import { readTlsFiles, watchTlsFiles } from "./tls-files.ts";
 import { writeResponse } from "./write-response.ts";
-
-export interface ListenerLimits {
-  readonly maxConnections: number;
-  readonly maxHeaderBytes: number;
-  readonly headerTimeoutMs: number;
-  readonly bodyTimeoutMs: number;
-  readonly idleTimeoutMs: number;
-}
-
-export type ListenAt = { readonly host: string; readonly port: number } | { readonly fd: number };
-
-export interface ListenerSetup {
-  readonly at: ListenAt;
-  readonly limits: ListenerLimits;
-  readonly addresses: ClientAddresses;
-  readonly handler: Handler;
-  /** Takes over a connection that asks to become a WebSocket; without it such a request is an ordinary one. */
-  readonly onUpgrade?: (request: http.IncomingMessage, socket: Duplex, head: Buffer) => void;
-  readonly tls?: TlsFiles;
-  /** Hears what went wrong on our side, without anything of the request. */
-  readonly report: (error: unknown) => void;
-}
 
 /** A listening HTTP server: HTTP/1.1, and over TLS also HTTP/2. */
 export interface Listener {

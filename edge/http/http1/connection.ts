@@ -97,7 +97,10 @@ export class Http1Connection {
     if (this.#ahead.length === 0) return;
     const end = this.#ahead.indexOf(headEnd, Math.max(0, this.#searched - 3));
     const { maxHeaderBytes } = this.#setup;
-    if (end < 0 ? this.#ahead.length > maxHeaderBytes : end > maxHeaderBytes) return this.#refuse(431, "");
+    if (end < 0 ? this.#ahead.length > maxHeaderBytes : end > maxHeaderBytes) {
+      this.#refuse(431, "");
+      return;
+    }
     if (end < 0) {
       // The time a head may take runs from its first byte.
       if (this.#searched === 0) this.#deadline = performance.now() + this.#setup.headerTimeoutMs;
@@ -110,7 +113,8 @@ export class Http1Connection {
       head = parseHead(this.#ahead.toString("latin1", 0, end));
     } catch (error) {
       if (!(error instanceof BadHead)) throw error;
-      return this.#refuse(error.status, "");
+      this.#refuse(error.status, "");
+      return;
     }
     if (this.#setup.upgrade && isWebSocket(head)) {
       const read = this.#ahead;

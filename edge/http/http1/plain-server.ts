@@ -1,5 +1,5 @@
 import net, { type Server, type Socket } from "node:net";
-import type { ListenerSetup } from "../listener.ts";
+import type { ListenerSetup } from "../listener-setup.ts";
 import { Http1Connection, type Http1Setup } from "./connection.ts";
 
 const carried = Symbol("connection");
