@@ -57,3 +57,11 @@ test("a removed blob's bytes are in no file after a sweep", async () => {
   await store.sweep(now);
   assert.equal(found(), false);
 });
+
+test("a store that is closed says that it is unavailable, and nothing of the request", async () => {
+  const store = await openSqliteMailboxStore({ path: join(folder, "closed.db"), findById: false }, limits);
+  await store[Symbol.asyncDispose]();
+  const isUnavailable = (error: unknown) => (error as { code?: string }).code === "storage_unavailable";
+  assert.throws(() => store.list([mailbox], 0, 1, now), isUnavailable);
+  await assert.rejects(store.put(mailbox, "one", new Uint8Array(1), now), isUnavailable);
+});

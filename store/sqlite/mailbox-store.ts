@@ -1,5 +1,6 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import type { Instant } from "#core/clock.ts";
+import { RelayError } from "#core/errors.ts";
 import {
   type BlobHead,
   blobOverheadBytes,
@@ -358,11 +359,11 @@ class SqliteMailboxStore implements MailboxStore {
   }
 
   #get(sql: string, ...parameters: SQLInputValue[]) {
-    return this.#statement(sql).get(...parameters);
+    return orUnavailable(() => this.#statement(sql).get(...parameters));
   }
 
   #all(sql: string, ...parameters: SQLInputValue[]) {
-    return this.#statement(sql).all(...parameters);
+    return orUnavailable(() => this.#statement(sql).all(...parameters));
   }
 
   #statement(sql: string): StatementSync {
@@ -372,6 +373,15 @@ class SqliteMailboxStore implements MailboxStore {
       this.#statements.set(sql, statement);
     }
     return statement;
+  }
+}
+
+/** A read that the engine cannot do is the relay's failure, and may work later. */
+function orUnavailable<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    throw new RelayError("storage_unavailable", { cause, retryAfterSeconds: 5 });
   }
 }
 

@@ -48,13 +48,19 @@ test("the original's variables are understood", async () => {
 });
 
 test("[75] metrics are read with the token alone, where there is one", async () => {
-  const port = 20_000 + (process.pid % 20_000);
   await using postern = await startPostern([
+    "-v",
     "--ops-listen",
-    `127.0.0.1:${port}`,
+    "127.0.0.1:0",
     "--metrics-token",
     "s3cret",
   ]);
+  // The log comes on another pipe than the ready line, and may come after it.
+  let ops: string | undefined;
+  while (!ops) {
+    ops = /"url":"([^"]+)"/.exec(postern.log())?.[1];
+    await new Promise((resolve) => setImmediate(resolve));
+  }
   await createMailbox({ relay: postern.url }).send(mailbox, bytes("x"));
   const metrics = (authorization?: string) =>
     fetch(`${ops}/metrics`, authorization ? { headers: { authorization } } : {});
