@@ -85,7 +85,10 @@ export function readFlags<S extends OptionSet>(args: readonly string[], options:
     // `-vvp 80`, `-p80`: letters without a value may stand together.
     for (let at = 1; at < arg.length; at++) {
       const key = shorts.get(arg[at]!);
-      if (!key) throw new OptionError(`-${arg[at]}: no such option. See --help.`);
+      if (!key)
+        throw new OptionError(
+          `-${arg[at]}: no such option. See --help; an id that begins with - goes after --.`,
+        );
       const byItself = valueByItself(options[key]!.kind);
       if (byItself !== undefined) set(key, `-${arg[at]}`, byItself);
       else {

@@ -7,6 +7,9 @@ import { runCli, startCli } from "#tests/support/cli.ts";
 import { type Postern, startPostern } from "#tests/support/postern.ts";
 import { temporaryFolder } from "#tests/support/temporary-folder.ts";
 
+/** An id that no shell and no reader of options takes for something else. */
+const freshId = () => `id-${createSecret()}`;
+
 let postern: Postern;
 let env: NodeJS.ProcessEnv;
 before(async () => {
@@ -17,7 +20,7 @@ after(() => postern[Symbol.asyncDispose]());
 
 test("2048 random bytes go through a plain id as they are", async () => {
   const bytes = randomBytes(2048);
-  const id = createSecret();
+  const id = freshId();
   const [sent, received] = await Promise.all([
     runCli(["send", id], { env, input: bytes }),
     runCli(["receive", id], { env }),
@@ -93,7 +96,7 @@ test("the code can come from a file, or from stdin", async () => {
 });
 
 test("--keep leaves the message, and the sender waits on", async () => {
-  const id = createSecret();
+  const id = freshId();
   await runCli(["send", id, "--no-wait"], { env, input: "still here" });
   for (let at = 0; at < 2; at++) {
     const looked = await runCli(["receive", id, "--keep"], { env });
@@ -104,7 +107,7 @@ test("--keep leaves the message, and the sender waits on", async () => {
 });
 
 test("--follow receives message after message until it is interrupted", async () => {
-  const id = createSecret();
+  const id = freshId();
   await using following = startCli(["receive", id, "--follow"], { env });
   for (const text of ["one ", "two ", "three"])
     assert.equal((await runCli(["send", id], { env, input: text })).code, 0);
@@ -116,7 +119,7 @@ test("--follow receives message after message until it is interrupted", async ()
 });
 
 test("a message that cannot be written is not acknowledged", async () => {
-  const id = createSecret();
+  const id = freshId();
   await using receiving = startCli(["receive", id], { env });
   receiving.process.stdout!.destroy();
   const sent = await runCli(["send", id, "--timeout", "2s"], { env, input: "lost?" });
@@ -141,19 +144,19 @@ const cases: {
 }[] = [
   {
     name: "nobody comes",
-    args: () => ["receive", createSecret(), "--timeout", "50ms"],
+    args: () => ["receive", freshId(), "--timeout", "50ms"],
     code: 3,
     stderr: /^postern receive: Nothing came in time\.\n$/,
   },
   {
     name: "nobody collects",
-    args: () => ["send", createSecret(), "--timeout", "50ms"],
+    args: () => ["send", freshId(), "--timeout", "50ms"],
     code: 3,
     stderr: /Nothing came in time/,
   },
   {
     name: "the message is too large",
-    args: () => ["send", createSecret()],
+    args: () => ["send", freshId()],
     input: new Uint8Array(2049),
     code: 4,
     stderr: /larger than the relay takes\. A relay takes 2048 bytes/,
