@@ -50,7 +50,7 @@ export async function listen(setup: ListenerSetup): Promise<Listener> {
   };
 
   // Over TLS, and where a connection becomes a WebSocket, it is Node's own server; plain HTTP/1.1 is the hot path and is
-  // served by `http1/` (docs/decisions/0013-own-http1.md).
+  // served by `http1/` (docs/decisions/0007-own-http1.md).
   const nodeServer = createServer(setup, (request, response) => void serve(request, response));
   // An expectation that nobody knows is passed over, as the original does, not refused.
   nodeServer.on("checkExpectation", (request, response) => void serve(request, response));
