@@ -51,7 +51,9 @@ test("an unknown flag is named, with the one that was probably meant", () => {
     message: "--max-tokens: no such option. Did you mean --token-max?",
   });
   assert.throws(() => read("--zzz"), { message: "--zzz: no such option. See --help." });
-  assert.throws(() => read("-z"), { message: "-z: no such option. See --help; an id that begins with - goes after --." });
+  assert.throws(() => read("-z"), {
+    message: "-z: no such option. See --help; an id that begins with - goes after --.",
+  });
   assert.throws(() => read("-9"), { message: "-9: not an option. Options begin with --; see --help." });
   assert.throws(() => read("--relay"), { message: "--relay: needs a value; see --help." });
 });

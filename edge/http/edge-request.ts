@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { RelayError } from "#core/errors.ts";
 import type { EdgeContext, RelayRequest } from "#wire/http/request.ts";
+import { gather } from "./gather.ts";
 import { originForm } from "./origin-form.ts";
 
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
@@ -123,15 +124,4 @@ export class EdgeRequest implements RelayRequest, EdgeContext {
       request.on("data", take).on("end", end).on("error", cut).on("close", cut);
     });
   }
-}
-
-/** A copy of exactly its size: Node's chunks are views of larger, shared memory that must not be kept. */
-function gather(chunks: readonly Uint8Array[], length: number): Uint8Array {
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return whole;
 }
