@@ -23,11 +23,15 @@ interface Description {
 
 const read = (name: string) => JSON.parse(readFileSync(new URL(`../../${name}`, import.meta.url), "utf8"));
 const description: Description = read("protocol/openapi.json");
+/** The rendezvous mode, of which every answer is sought out. */
+const rendezvous = Object.entries(description.paths).filter(([path]) =>
+  /^\/($|inbox|link|openapi)/.test(path),
+);
 const methods = ["get", "head", "post", "delete"];
 
 /** `GET /inbox/{id} 200` of every answer that the description has. */
 function* describedAnswers(): Generator<string> {
-  for (const [path, item] of Object.entries(description.paths)) {
+  for (const [path, item] of rendezvous) {
     for (const method of methods) {
       for (const status of Object.keys(item[method]?.responses ?? {}))
         yield `${method.toUpperCase()} ${path} ${status}`;
@@ -222,11 +226,39 @@ describe("the OpenAPI description", () => {
     ]);
     const headers = { "x-forwarded-for": "203.0.113.7" };
     assert.equal((await fetch(strict.url, { headers })).status, 200);
-    for (const [path, item] of Object.entries(description.paths)) {
+    for (const [path, item] of rendezvous) {
       for (const method of methods.filter((name) => name in item)) {
         const answer = await ask(strict, method.toUpperCase(), path.replace("{id}", "a"), { headers });
         assert.equal(answer.status, 429);
       }
+    }
+  });
+
+  test("knows the mailbox's answers", async () => {
+    const json = { "content-type": "application/json" };
+    const recipient_id = "ab".repeat(32);
+    const requests: [string, unknown, number][] = [
+      ["/v2/send", { recipient_id, ciphertext: "aGk=" }, 200],
+      ["/v2/send", { recipient_id: "short", ciphertext: "aGk=" }, 400],
+      ["/v2/fetch", { mailbox_tokens: [recipient_id] }, 200],
+      ["/v2/ack", { recipient_id, blob_id: "none" }, 200],
+      ["/v2/register", { mailbox_tokens: [recipient_id] }, 200],
+    ];
+    for (const [path, body, status] of requests) {
+      const response = await fetch(quick.url + path, {
+        method: "POST",
+        headers: json,
+        body: JSON.stringify(body),
+      });
+      assert.equal(response.status, status, path);
+      const schema = described("post", path, status).content?.["application/json"]?.schema;
+      const required = (schema as { required?: string[] }).required ?? ["error"];
+      const members = Object.keys((await response.json()) as object);
+      assert.deepEqual(
+        required.filter((name) => !members.includes(name)),
+        [],
+        path,
+      );
     }
   });
 
