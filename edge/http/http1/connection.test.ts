@@ -135,6 +135,12 @@ describe("a connection", () => {
     assert.match(text, /^HTTP\/1\.1 413 [\s\S]*connection: close/);
   });
 
+  test("an answer that never has a body tells no length", async () => {
+    const { text } = await converse(["GET / HTTP/1.1\r\n\r\n"], async () => new Reply(204, []));
+    assert.match(text, /^HTTP\/1\.1 204 /);
+    assert.ok(!text.includes("content-length"));
+  });
+
   test("a header that would end its line never leaves, the answer is a bare 500", async () => {
     const { text, failures } = await converse(
       ["GET / HTTP/1.1\r\n\r\n"],

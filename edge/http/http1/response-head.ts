@@ -40,7 +40,8 @@ export function headText(
     if (/[^\t -~\x80-\xff]/.test(value)) throw new TypeError(`the header ${name} holds what no header may`);
     text += `${name}: ${value}\r\n`;
   }
-  if (length !== undefined) text += `content-length: ${length}\r\n`;
+  // These two never have a body, and a length would be about another answer (RFC 9110, 8.6).
+  if (length !== undefined && status !== 204 && status !== 304) text += `content-length: ${length}\r\n`;
   if (connection !== undefined) text += `connection: ${connection}\r\n`;
   return `${text}date: ${dateText()}\r\n\r\n`;
 }
