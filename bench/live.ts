@@ -2,6 +2,7 @@ import { type ChildProcess, fork, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
+import { concatBytes } from "#core/bytes.ts";
 import { systemClock, systemEntropy } from "#core/clock.ts";
 import { dialWebSocket } from "#edge/websocket/dial.ts";
 import { defaultLiveWebSocketOptions } from "#edge/websocket/live-websocket.ts";
@@ -9,7 +10,7 @@ import type { Group } from "#modes/live/group.ts";
 import { defaultLiveLimits } from "#modes/live/limits.ts";
 import { Relay } from "#modes/live/relay.ts";
 import type { TrackSink, TrackSource } from "#modes/live/track.ts";
-import { concat, encodeType } from "#wire/live/encoder.ts";
+import { encodeType } from "#wire/live/encoder.ts";
 import { encodeFrameHeader } from "#wire/live/group.ts";
 import { encodeParameters } from "#wire/live/qmux.ts";
 import { encodeSubscribe } from "#wire/live/subscribe.ts";
@@ -68,7 +69,7 @@ class Publisher implements TrackSource {
   constructor(row: Row) {
     this.#row = row;
     const header = encodeFrameHeader(row.frameBytes, 0);
-    this.#frame = concat(header, new Uint8Array(row.frameBytes));
+    this.#frame = concatBytes(header, new Uint8Array(row.frameBytes));
     this.#frame.set(mark, header.length);
     this.#clock = new DataView(this.#frame.buffer, this.#frame.byteOffset + header.length + mark.length, 8);
   }
@@ -143,11 +144,11 @@ function subscribeTo(port: number, latencies: number[] | undefined): Promise<Sub
         startGroup: undefined,
         endGroup: undefined,
       };
-      const subscribe = concat(
+      const subscribe = concatBytes(
         encodeType(2),
         encodeSubscribe({ id: 0, broadcast: "bench", track: "video", ...options }, 5),
       );
-      const stream = concat(new Uint8Array([0x0a, 0x00, subscribe.length]), subscribe);
+      const stream = concatBytes(new Uint8Array([0x0a, 0x00, subscribe.length]), subscribe);
       const setup = new Uint8Array([0x0b, 0x02, 0x03, 0x01, 0x01, 0x00]);
       for (const frame of [parameters, setup, stream]) socket.write(masked(frame));
       resolve(new Subscriber(socket, latencies));
@@ -157,7 +158,7 @@ function subscribeTo(port: number, latencies: number[] | undefined): Promise<Sub
 
 /** A short binary WebSocket message from a client, masked with zeros. */
 const masked = (payload: Uint8Array): Uint8Array =>
-  concat(new Uint8Array([0x82, 0x80 | payload.length, 0, 0, 0, 0]), payload);
+  concatBytes(new Uint8Array([0x82, 0x80 | payload.length, 0, 0, 0, 0]), payload);
 
 const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 

@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import { joinBytes } from "#core/bytes.ts";
 import { RelayError } from "#core/errors.ts";
 import type { EdgeContext, RelayRequest } from "#wire/http/request.ts";
-import { gather } from "./gather.ts";
 import { originForm } from "./origin-form.ts";
 
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
@@ -111,7 +111,8 @@ export class EdgeRequest implements RelayRequest, EdgeContext {
       };
       const end = () => {
         stop();
-        resolve(gather(chunks, length));
+        // Of its own memory: Node's chunks are views of larger, shared memory that must not be kept.
+        resolve(joinBytes(chunks));
       };
       const cut = () => fail(new RelayError("bad_request", { text: "Request body was cut short" }));
       const timer = setTimeout(

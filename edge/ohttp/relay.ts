@@ -1,3 +1,4 @@
+import { joinBytes } from "#core/bytes.ts";
 import type { Clock, Instant } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
 import { Reply } from "#wire/http/reply.ts";
@@ -140,11 +141,5 @@ async function readAtMost(answer: Response, maxBytes: number): Promise<Uint8Arra
     }
     chunks.push(next.value);
   }
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return whole;
+  return joinBytes(chunks);
 }

@@ -1,5 +1,6 @@
+import { concatBytes } from "#core/bytes.ts";
 import type { Cancel, Clock } from "#core/clock.ts";
-import { concat, encodeType } from "#wire/live/encoder.ts";
+import { encodeType } from "#wire/live/encoder.ts";
 import { LiveProtocolError, liveError } from "#wire/live/error-code.ts";
 import { encodeGoaway } from "#wire/live/group.ts";
 import {
@@ -184,7 +185,7 @@ export class Session implements SessionContext, TransportHandler {
     if (this.#version === undefined || this.#version < 4) return;
     this.openBidi((bidi) => {
       const stream = new ControlStream(this, bidi);
-      stream.output.send(concat(encodeType(bidiType.goaway), encodeGoaway(uri)));
+      stream.output.send(concatBytes(encodeType(bidiType.goaway), encodeGoaway(uri)));
       stream.output.finish();
     });
   }
@@ -277,7 +278,7 @@ export class Session implements SessionContext, TransportHandler {
       this.metrics,
     );
     if (version >= 5) {
-      this.#setupToSend = concat(encodeType(uniType.setup), encodeSetup());
+      this.#setupToSend = concatBytes(encodeType(uniType.setup), encodeSetup());
       this.transport.wake();
     }
     this.#sourcing = new Sourcing(this);

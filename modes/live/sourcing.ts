@@ -1,3 +1,4 @@
+import { concatBytes } from "#core/bytes.ts";
 import {
   decodeAnnounceInit,
   decodeAnnouncement,
@@ -5,7 +6,7 @@ import {
   encodeAnnounceRequest,
   unknownOrigin,
 } from "#wire/live/announce.ts";
-import { concat, encodeType } from "#wire/live/encoder.ts";
+import { encodeType } from "#wire/live/encoder.ts";
 import { LiveProtocolError, liveError } from "#wire/live/error-code.ts";
 import { decodeGroupHeader } from "#wire/live/group.ts";
 import type { StreamBuffer } from "#wire/live/stream-buffer.ts";
@@ -105,7 +106,7 @@ export class Sourcing implements TrackSource {
     this.#session.openBidi((bidi) => {
       const stream = new ControlStream(this.#session, bidi);
       stream.output.send(
-        concat(
+        concatBytes(
           encodeType(bidiType.announce),
           encodeAnnounceRequest({ prefix, excludeHop: originId }, version),
         ),
@@ -222,7 +223,7 @@ class Subscription implements SourceSubscription {
       stream.onInput = (input, fin) => this.#onReply(input, fin);
       stream.onAbort = (code) => this.#fail(code || liveError.notFound);
       const subscribe = { id: this.#id, broadcast: this.#broadcast, track: this.#track, ...this.#options };
-      stream.output.send(concat(encodeType(bidiType.subscribe), encodeSubscribe(subscribe, version)));
+      stream.output.send(concatBytes(encodeType(bidiType.subscribe), encodeSubscribe(subscribe, version)));
     });
   }
 
@@ -262,7 +263,7 @@ class Subscription implements SourceSubscription {
       this.#known(decodeTrackInfo(body));
     };
     const name = { broadcast: this.#broadcast, track: this.#track };
-    stream.output.send(concat(encodeType(bidiType.track), encodeTrackName(name)));
+    stream.output.send(concatBytes(encodeType(bidiType.track), encodeTrackName(name)));
   }
 
   #known(info: TrackInfo): void {

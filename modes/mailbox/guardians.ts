@@ -1,11 +1,12 @@
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex, hexToBytes, utf8ToBytes } from "@noble/hashes/utils.js";
+import { concatBytes } from "#core/bytes.ts";
 import type { Clock } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
 import type { MailboxStore } from "#store/contract/mailbox-store.ts";
 import { decodeBase64 } from "#wire/base64.ts";
 import { type Members, ShapeError, stringMember, unsignedMember } from "./members.ts";
-import { concat, isSignedBy, isTimely, signedWindowMs, u64 } from "./signature.ts";
+import { isSignedBy, isTimely, signedWindowMs, u64 } from "./signature.ts";
 
 const setTtlMs = 365 * 86_400_000;
 const maxEntries = 10;
@@ -16,7 +17,7 @@ const unsigned = () => new RelayError("unauthorized", { text: "invalid guardian 
 
 /** The name under which the owner of a key keeps a guardian set. */
 export function guardianHashOf(designator: Uint8Array): string {
-  return bytesToHex(sha256(concat(designator, utf8ToBytes("guardians"))));
+  return bytesToHex(sha256(concatBytes(designator, utf8ToBytes("guardians"))));
 }
 
 export function parseGuardianHash(members: Members): string {
@@ -65,7 +66,7 @@ export class Guardians {
     const signature = hexMember(members, "signature", 64);
     const timestamp = unsignedMember(members, "timestamp");
     const now = this.#clock.now();
-    const message = concat(utf8ToBytes(domain), key, hexToBytes(hash), u64(timestamp));
+    const message = concatBytes(utf8ToBytes(domain), key, hexToBytes(hash), u64(timestamp));
     if (!isTimely(timestamp, now) || guardianHashOf(key) !== hash) throw unsigned();
     if (!(await isSignedBy(key, signature, message))) throw unsigned();
     const expiresAt = timestamp * 1000 + signedWindowMs + 1000;

@@ -1,8 +1,9 @@
 import { hexToBytes } from "@noble/hashes/utils.js";
+import { concatBytes } from "#core/bytes.ts";
 import type { Instant } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
 import { type Members, stringMember, unsignedMember } from "./members.ts";
-import { concat, isSignedBy, isTimely, signedWindowMs, u64 } from "./signature.ts";
+import { isSignedBy, isTimely, signedWindowMs, u64 } from "./signature.ts";
 
 export interface PurgeRequest {
   readonly mailbox: string;
@@ -43,7 +44,7 @@ export async function verifyPurge(
   const signature = field(members, "signature", 64);
   const purgeToken = field(members, "purge_token", 32);
   if (!isTimely(timestamp, now)) throw refuse("purge timestamp outside acceptable window");
-  if (!(await isSignedBy(publicKey, signature, concat(publicKey, purgeToken, u64(timestamp))))) {
+  if (!(await isSignedBy(publicKey, signature, concatBytes(publicKey, purgeToken, u64(timestamp))))) {
     throw refuse("invalid purge signature");
   }
   const token = stringMember(members, "purge_token").toLowerCase();

@@ -15,16 +15,6 @@ export function u64(timestamp: number): Uint8Array {
   return bytes;
 }
 
-export function concat(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(parts.reduce((sum, { byteLength }) => sum + byteLength, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.byteLength;
-  }
-  return whole;
-}
-
 /** Ed25519 (RFC 8032). False for a key that is none, too. */
 export async function isSignedBy(
   publicKey: Uint8Array,

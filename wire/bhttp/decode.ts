@@ -1,3 +1,4 @@
+import { joinBytes } from "#core/bytes.ts";
 import { BinaryHttpError, type BinaryMessage, type FieldLines, framing, isField } from "./message.ts";
 
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
@@ -85,19 +86,9 @@ function readBody(reader: Reader, known: boolean) {
 function readContent(reader: Reader, known: boolean): Uint8Array {
   if (known) return reader.take(reader.varint());
   const chunks: Uint8Array[] = [];
-  let length = 0;
-  for (let size = reader.varint(); size > 0; size = reader.varint()) {
-    chunks.push(reader.take(size));
-    length += size;
-  }
+  for (let size = reader.varint(); size > 0; size = reader.varint()) chunks.push(reader.take(size));
   if (chunks.length === 1) return chunks[0]!;
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return whole;
+  return joinBytes(chunks);
 }
 
 function readFields(reader: Reader, known: boolean): FieldLines {

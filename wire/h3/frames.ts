@@ -1,5 +1,6 @@
+import { concatBytes } from "#core/bytes.ts";
 import { Decoder } from "#wire/live/decoder.ts";
-import { concat, Encoder } from "#wire/live/encoder.ts";
+import { Encoder } from "#wire/live/encoder.ts";
 import { encodeFields, type Field } from "./qpack.ts";
 
 /** Types of frames, and of what begins a stream (RFC 9114; WebTransport over HTTP/3). */
@@ -35,7 +36,7 @@ const frame = (type: number, body: Uint8Array): Uint8Array<ArrayBuffer> =>
 export function encodeControlStart(): Uint8Array {
   const settings = new Encoder();
   for (const [id, value] of serverSettings) settings.varint(id).varint(value);
-  return concat(
+  return concatBytes(
     new Encoder().varint(h3UniStream.control).finish(),
     frame(h3Frame.settings, settings.finish()),
   );

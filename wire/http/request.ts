@@ -1,3 +1,4 @@
+import { joinBytes } from "#core/bytes.ts";
 import { RelayError } from "#core/errors.ts";
 
 /**
@@ -58,13 +59,7 @@ export async function readBody(request: RelayRequest, maxBytes: number): Promise
     if (length > maxBytes) throw new RelayError("body_too_large");
     chunks.push(chunk);
   }
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return whole;
+  return joinBytes(chunks);
 }
 
 /**

@@ -79,13 +79,3 @@ export function encodeMessage(write: (body: Encoder) => void): Uint8Array<ArrayB
 
 /** The type that opens a stream or stands before a message, as its own bytes. */
 export const encodeType = (type: number): Uint8Array<ArrayBuffer> => new Encoder().varint(type).finish();
-
-export function concat(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
-}

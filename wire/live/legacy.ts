@@ -1,5 +1,6 @@
+import { concatBytes } from "#core/bytes.ts";
 import { type Decoder, decodeText } from "./decoder.ts";
-import { concat, Encoder } from "./encoder.ts";
+import { Encoder } from "./encoder.ts";
 import { LiveProtocolError } from "./error-code.ts";
 
 /** Types of the older WebSocket framing, subprotocol `webtransport`: one frame a message. */
@@ -18,7 +19,7 @@ export const encodeLegacyStopSending = (id: number, code: number): Uint8Array =>
   new Encoder().u8(legacyFrame.stopSending).varint(id).varint(code).finish();
 
 export const encodeLegacyClose = (code: number, reason: string): Uint8Array =>
-  concat(new Encoder().u8(legacyFrame.close).varint(code).finish(), new TextEncoder().encode(reason));
+  concatBytes(new Encoder().u8(legacyFrame.close).varint(code).finish(), new TextEncoder().encode(reason));
 
 /** Who learns of the frame in a message. */
 export interface LegacySink {

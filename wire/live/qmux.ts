@@ -1,5 +1,6 @@
+import { concatBytes } from "#core/bytes.ts";
 import { Decoder } from "./decoder.ts";
-import { concat, Encoder } from "./encoder.ts";
+import { Encoder } from "./encoder.ts";
 import { LiveProtocolError } from "./error-code.ts";
 
 /** Types of the frames of qmux (draft-ietf-quic-qmux): QUIC's (RFC 9000, 19), and two of its own. */
@@ -129,7 +130,7 @@ export const encodePing = (sequence: number): Uint8Array =>
   new Encoder().bigVarint(pingFrame).varint(sequence).finish();
 
 const encodePong = (sequence: Uint8Array): Uint8Array =>
-  concat(new Encoder().bigVarint(pongFrame).finish(), sequence);
+  concatBytes(new Encoder().bigVarint(pongFrame).finish(), sequence);
 
 /** Who learns of the frames in a message. Bytes handed over are views of the message. */
 export interface QmuxSink {

@@ -1,6 +1,7 @@
+import { concatBytes } from "#core/bytes.ts";
 import { setupTokenParameter } from "../privacy-pass/codepoints.ts";
 import { Decoder } from "./decoder.ts";
-import { concat, Encoder, encodeMessage } from "./encoder.ts";
+import { Encoder, encodeMessage } from "./encoder.ts";
 import { LiveProtocolError, liveError } from "./error-code.ts";
 import { type LiteVersion, setupVersions } from "./version.ts";
 
@@ -64,14 +65,14 @@ export function chooseSetupVersion(offered: number[]): { id: number; version: Li
 }
 
 const withLength16 = (type: number, body: Uint8Array): Uint8Array =>
-  concat(new Encoder().varint(type).u16(body.length).finish(), body);
+  concatBytes(new Encoder().varint(type).u16(body.length).finish(), body);
 
 export const encodeServerSetup = (versionId: number): Uint8Array =>
   withLength16(setupServer, new Encoder().varint(versionId).varint(0).finish());
 
 /** The same reply with the varint length that the older first types expect. */
 export const encodeServerSetupOld = (type: number, versionId: number): Uint8Array =>
-  concat(
+  concatBytes(
     new Encoder().varint(type === 0x40 ? 0x41 : 0x01).finish(),
     encodeMessage((body) => body.varint(versionId).varint(0)),
   );

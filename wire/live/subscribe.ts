@@ -1,5 +1,6 @@
+import { concatBytes } from "#core/bytes.ts";
 import { Decoder } from "./decoder.ts";
-import { concat, encodeMessage, encodeType } from "./encoder.ts";
+import { encodeMessage, encodeType } from "./encoder.ts";
 import { LiveProtocolError } from "./error-code.ts";
 import type { LiteVersion } from "./version.ts";
 
@@ -81,18 +82,18 @@ export function decodeSubscribeUpdate(bytes: Uint8Array, version: LiteVersion): 
 export function encodeSubscribeOk(options: SubscribeOptions, version: LiteVersion): Uint8Array {
   if (version === 1) return encodeMessage((body) => body.u8(options.priority));
   if (version === 2) return encodeMessage(() => {});
-  return concat(encodeType(0), encodeSubscribeUpdate(options, version));
+  return concatBytes(encodeType(0), encodeSubscribeUpdate(options, version));
 }
 
 /** What a publisher of 05 says on a subscription; a range that ends is exclusive of `group`, 0 where nothing came. */
 export const encodeSubscribeStart = (group: number): Uint8Array =>
-  concat(
+  concatBytes(
     encodeType(0),
     encodeMessage((body) => body.varint(group)),
   );
 
 export const encodeSubscribeEnd = (group: number): Uint8Array =>
-  concat(
+  concatBytes(
     encodeType(1),
     encodeMessage((body) => body.varint(group)),
   );
@@ -104,7 +105,7 @@ export const encodeSubscribeDrop = (
   code: number,
   version: LiteVersion,
 ): Uint8Array =>
-  concat(
+  concatBytes(
     encodeType(version >= 5 ? 2 : 1),
     encodeMessage((body) => body.varint(start).varint(end).varint(code)),
   );

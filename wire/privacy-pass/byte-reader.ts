@@ -1,3 +1,5 @@
+import { concatBytes } from "#core/bytes.ts";
+
 /** Reads fixed fields and vectors with a length before them; any reading past the end makes `failed` true for good. */
 export class ByteReader {
   readonly #bytes: Uint8Array;
@@ -30,17 +32,6 @@ export class ByteReader {
     const [high = 0, low = 0] = this.take(2);
     return (high << 8) | low;
   }
-}
-
-/** The parts one after the other. */
-export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
 
 export function u16Bytes(value: number): Uint8Array {

@@ -1,4 +1,5 @@
-import { ByteReader, concatBytes, u16Bytes, vector8, vector16 } from "./byte-reader.ts";
+import { concatBytes } from "#core/bytes.ts";
+import { ByteReader, u16Bytes, vector8, vector16 } from "./byte-reader.ts";
 
 /** What an origin asks a token for (RFC 9577, 2.1). */
 export interface TokenChallenge {

@@ -1,6 +1,6 @@
 import { sha256 } from "@noble/hashes/sha2.js";
+import { concatBytes } from "#core/bytes.ts";
 import { decodeBase64url } from "../base64url.ts";
-import { concatBytes } from "./byte-reader.ts";
 
 /** An issuer's public key, an RSA key of 2048 bits. */
 export interface IssuerKey {

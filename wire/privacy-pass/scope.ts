@@ -1,4 +1,5 @@
-import { concatBytes, vector8, vector16 } from "./byte-reader.ts";
+import { concatBytes } from "#core/bytes.ts";
+import { vector8, vector16 } from "./byte-reader.ts";
 import { action, matchType } from "./codepoints.ts";
 
 /** What a challenge may ask for, in the original relay's words. */

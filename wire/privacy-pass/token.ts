@@ -1,4 +1,5 @@
-import { ByteReader, concatBytes, u16Bytes } from "./byte-reader.ts";
+import { concatBytes } from "#core/bytes.ts";
+import { ByteReader, u16Bytes } from "./byte-reader.ts";
 import { bareTokenTag, blindRsa2048 } from "./codepoints.ts";
 
 /** A token of type 0x0002 (RFC 9577, 2.2; RFC 9578, 6). */

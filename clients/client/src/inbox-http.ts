@@ -1,3 +1,4 @@
+import { joinBytes } from "../../../core/bytes.ts";
 import type { Clock } from "../../../core/clock.ts";
 import { PosternError } from "./errors.ts";
 import { inboxUrl } from "./relay-url.ts";
@@ -175,13 +176,7 @@ export class InboxHttp {
         chunks.push(chunk);
       }
     }
-    const whole = new Uint8Array(length);
-    let at = 0;
-    for (const chunk of chunks) {
-      whole.set(chunk, at);
-      at += chunk.length;
-    }
-    return whole;
+    return joinBytes(chunks);
   }
 }
 

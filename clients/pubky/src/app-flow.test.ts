@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
+import { concatBytes } from "../../../core/bytes.ts";
 import { settle, simClock, simEntropy } from "../../../tests/support/sim-clock.ts";
 import { rejectsCode, throwsCode } from "../tests/assert-code.ts";
 import { filled } from "../tests/sdk-vectors.ts";
@@ -16,7 +17,7 @@ import {
 } from "./app-flow.ts";
 import { signAuthToken } from "./auth-token.ts";
 import { parseAuthRequest } from "./authenticator.ts";
-import { concatBytes, utf8 } from "./bytes.ts";
+import { utf8 } from "./bytes.ts";
 import { parseCapabilities } from "./capabilities.ts";
 import { channelId } from "./channel.ts";
 import { PubkyError } from "./errors.ts";

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { concatBytes } from "../../../core/bytes.ts";
 import { throwsCode } from "../tests/assert-code.ts";
 import { counted, filled, hex, sdkVectors, unhex } from "../tests/sdk-vectors.ts";
 import {
@@ -10,7 +11,6 @@ import {
   TOKEN_MAX_BYTES,
   verifyAuthToken,
 } from "./auth-token.ts";
-import { concatBytes } from "./bytes.ts";
 import { formatCapabilities, parseCapabilities } from "./capabilities.ts";
 import type { PubkyErrorCode } from "./errors.ts";
 import { Keypair } from "./keys.ts";

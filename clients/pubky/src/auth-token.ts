@@ -1,4 +1,5 @@
-import { type Bytes, concatBytes, equalBytes, fromUtf8, utf8 } from "./bytes.ts";
+import { concatBytes } from "../../../core/bytes.ts";
+import { type Bytes, equalBytes, fromUtf8, utf8 } from "./bytes.ts";
 import {
   type Capability,
   formatCapabilities,

@@ -1,16 +1,6 @@
 /** Bytes that own their memory, as `fetch` and Web Cryptography want them. */
 export type Bytes = Uint8Array<ArrayBuffer>;
 
-export function concatBytes(...parts: readonly Uint8Array[]): Bytes {
-  const joined = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    joined.set(part, at);
-    at += part.length;
-  }
-  return joined;
-}
-
 /** Equality of public values. Not constant in time: never for secrets. */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, at) => byte === b[at]);

@@ -1,6 +1,7 @@
 import { argon2idAsync } from "@noble/hashes/argon2.js";
+import { concatBytes } from "../../../core/bytes.ts";
 import { type Entropy, systemEntropy } from "../../../core/clock.ts";
-import { type Bytes, concatBytes, utf8 } from "./bytes.ts";
+import { type Bytes, utf8 } from "./bytes.ts";
 import { PubkyError } from "./errors.ts";
 import { Keypair } from "./keys.ts";
 import { open, SEAL_NONCE_BYTES, seal } from "./sealed-box.ts";

@@ -1,5 +1,6 @@
+import { concatBytes } from "../../../core/bytes.ts";
 import type { Clock } from "../../../core/clock.ts";
-import { type Bytes, concatBytes } from "./bytes.ts";
+import type { Bytes } from "./bytes.ts";
 import { type ChannelBinding, channelBinding, channelUrl } from "./channel.ts";
 
 export type Fetch = (input: string | URL, init?: RequestInit) => Promise<Response>;

@@ -1,5 +1,6 @@
 import { xsalsa20poly1305 } from "@noble/ciphers/salsa.js";
-import { type Bytes, concatBytes } from "./bytes.ts";
+import { concatBytes } from "../../../core/bytes.ts";
+import type { Bytes } from "./bytes.ts";
 import { PubkyError } from "./errors.ts";
 
 export const SEAL_NONCE_BYTES = 24;

@@ -1,8 +1,8 @@
 import type { Socket } from "node:net";
+import { joinBytes } from "#core/bytes.ts";
 import { RelayError } from "#core/errors.ts";
 import { type Delivery, Reply, settle } from "#wire/http/reply.ts";
 import type { EdgeContext, RelayRequest } from "#wire/http/request.ts";
-import { gather } from "../gather.ts";
 import { originForm } from "../origin-form.ts";
 import { atTurnEnd, joinMaxBytes, latin1 } from "../small-writes.ts";
 import { BadBody, type BodyDecoder, ChunkedBody, SizedBody } from "./body.ts";
@@ -306,7 +306,8 @@ class Exchange implements RelayRequest, EdgeContext {
             reject(new RelayError("body_too_large"));
           }
         },
-        end: () => resolve(gather(chunks, length)),
+        // Of its own memory: Node's chunks are views of larger, shared memory that must not be kept.
+        end: () => resolve(joinBytes(chunks)),
         fail: reject,
       });
     });

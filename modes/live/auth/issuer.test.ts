@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { concatBytes } from "#core/bytes.ts";
 import { openIssuerPrivateKey } from "#edge/privacy-pass/issuer-private-key.ts";
 import { openMemorySpentTokenStore } from "#store/memory/spent-token-store.ts";
 import { simClock } from "#tests/support/sim-clock.ts";
-import { concatBytes } from "#wire/privacy-pass/byte-reader.ts";
 import { challengeRoutes } from "./challenge-route.ts";
 import { type Gate, issuerRoutes, jwtGate, openGate, secretGate } from "./issuer.ts";
 import { IssuerDirectory } from "./issuer-directory.ts";

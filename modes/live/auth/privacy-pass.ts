@@ -1,12 +1,12 @@
 import { hmac } from "@noble/hashes/hmac.js";
 import { sha256 } from "@noble/hashes/sha2.js";
+import { concatBytes } from "#core/bytes.ts";
 import type { Clock, Instant } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
 import type { SpentTokenStore } from "#store/contract/spent-token-store.ts";
 import { encodeBase64url } from "#wire/base64url.ts";
 import { liveError } from "#wire/live/error-code.ts";
 import { challengeHeader } from "#wire/privacy-pass/authorization.ts";
-import { concatBytes } from "#wire/privacy-pass/byte-reader.ts";
 import { encodeChallenge } from "#wire/privacy-pass/challenge.ts";
 import { blindRsa2048, challengeCloseCode } from "#wire/privacy-pass/codepoints.ts";
 import { equal, type IssuerKey } from "#wire/privacy-pass/issuer-key.ts";
