@@ -26,6 +26,7 @@ export async function messageEvents(
 ): Promise<Response> {
   let lastSeen = request.headers.get("last-event-id");
   let newest: Entry | undefined;
+  let ended = false;
   let controller: ReadableStreamDefaultController<Uint8Array> | undefined;
 
   const say = (text: string) => controller?.enqueue(encoder.encode(text));
@@ -49,13 +50,19 @@ export async function messageEvents(
   const unsubscribe = rendezvous.subscribe(id, request.edge?.source, (event) => {
     if (event !== "draining") return offer(event);
     stop();
+    ended = true;
     controller?.close();
   });
   const stopBeat = rendezvous.every(keepAliveMs, () => say(":\n\n"));
   request.signal.addEventListener("abort", stop, { once: true });
   if (request.signal.aborted) stop();
-  const present = await rendezvous.peek(id);
-  if (present && newest === undefined) offer(present);
+  try {
+    const present = await rendezvous.peek(id);
+    if (present && newest === undefined) offer(present);
+  } catch (error) {
+    stop();
+    throw error;
+  }
 
   const body = new ReadableStream<Uint8Array>(
     {
@@ -63,6 +70,7 @@ export async function messageEvents(
         controller = started;
         say("retry: 1000\n\n");
         flush();
+        if (ended) started.close();
       },
       pull: flush,
       cancel: stop,

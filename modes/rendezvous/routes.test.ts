@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { RelayError } from "#core/errors.ts";
 import type { ValuesOf } from "#core/options.ts";
+import type { RendezvousStore } from "#store/contract/rendezvous-store.ts";
 import { openMemoryRendezvousStore } from "#store/memory/rendezvous-store.ts";
 import { settle, simClock } from "#tests/support/sim-clock.ts";
 import { settle as settleResponse } from "#wire/http/reply.ts";
@@ -13,10 +15,13 @@ const defaults = Object.fromEntries(
 ) as ValuesOf<typeof rendezvousOptions>;
 
 /** The mode as any runtime would serve it: web-standard requests in, responses out, no network. */
-function served(config: Partial<typeof defaults> = {}) {
+function served(
+  config: Partial<typeof defaults> = {},
+  wrap: (store: RendezvousStore) => RendezvousStore = (store) => store,
+) {
   const all = { ...defaults, ...config };
   const clock = simClock();
-  const relay = new Rendezvous(all, openMemoryRendezvousStore(all), clock);
+  const relay = new Rendezvous(all, wrap(openMemoryRendezvousStore(all)), clock);
   const routes = rendezvousRoutes(relay);
   const ask = (path: string, init: RequestInit = {}): Promise<Response> => {
     const match = routes(new Request(`http://relay.test${path}`, init));
@@ -258,6 +263,24 @@ describe("server-sent events", () => {
     await settle();
     assert.equal(relay.waiters, 0);
     assert.equal(clock.armed, 0);
+  });
+
+  test("a store that fails takes no place, and a relay that drains meanwhile ends the stream", async () => {
+    let look = async (): Promise<undefined> => {
+      throw new RelayError("storage_unavailable");
+    };
+    const { ask, relay, clock } = served({}, (store) => ({ ...store, get: () => look() }));
+    assert.equal((await ask("/inbox/a", events)).status, 503);
+    assert.equal(relay.waiters, 0);
+    assert.equal(clock.armed, 0);
+    look = async () => {
+      relay.drain();
+      return undefined;
+    };
+    const reader = (await ask("/inbox/a", events)).body!.getReader();
+    await until(reader, "retry");
+    assert.equal((await reader.read()).done, true);
+    assert.equal(relay.waiters, 0);
   });
 
   test("a client that does not read misses all but the newest, and costs no memory", async () => {
