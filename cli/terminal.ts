@@ -108,8 +108,8 @@ export class Terminal {
     }
     const input = new ReadStream(descriptor);
     try {
+      if (options.hidden) return await readHidden(question, input, this.signal);
       process.stderr.write(question);
-      if (options.hidden) return await readHidden(input, this.signal);
       const lines = createInterface({ input });
       const answer = await lines.question("", { signal: this.signal });
       lines.close();
@@ -125,9 +125,10 @@ export class Terminal {
   }
 }
 
-/** A line typed without an echo. */
-function readHidden(input: ReadStream, signal: AbortSignal): Promise<string> {
+/** A line typed without an echo. The echo is off before the question is there: whoever types at once is not shown. */
+function readHidden(question: string, input: ReadStream, signal: AbortSignal): Promise<string> {
   input.setRawMode(true);
+  process.stderr.write(question);
   return new Promise((resolve, reject) => {
     let typed = "";
     const done = (end: () => void) => {
