@@ -95,7 +95,11 @@ async function openStore({ config, databasePath }: MailboxSetup): Promise<Mailbo
     return openMemoryMailboxStore(limits);
   const folder = config.dataDir === undefined ? dirname(databasePath) : resolve(config.dataDir);
   return openSqliteMailboxStore(
-    { path: join(folder, "mailbox.db"), findById: config.ackMatch === "id" },
+    {
+      path: join(folder, "mailbox.db"),
+      findById: config.ackMatch === "id",
+      recentMax: config.mailboxRecentMax,
+    },
     limits,
   );
 }
