@@ -8,7 +8,7 @@ import { ohttpRelayRoutes } from "#edge/ohttp/relay.ts";
 import { standardGatewayRoutes } from "#edge/ohttp/standard-gateway.ts";
 import { Mailbox } from "#modes/mailbox/mailbox.ts";
 import { parseInner, performInner } from "#modes/mailbox/oblivious.ts";
-import { mailboxRoutes } from "#modes/mailbox/routes.ts";
+import { mailboxRoutes, webSocketRefusalRoutes } from "#modes/mailbox/routes.ts";
 import { versionPolicyOf } from "#modes/mailbox/version-policy.ts";
 import type { MailboxStore } from "#store/contract/mailbox-store.ts";
 import { openMemoryMailboxStore } from "#store/memory/mailbox-store.ts";
@@ -60,7 +60,11 @@ export async function composeMailbox(setup: MailboxSetup): Promise<MailboxParts>
       log.warn("version-warn is below version-min: no client version is refused");
     }
     opened.defer(mailbox.sweepRegularly(report));
-    routes.push(jsonGatewayRoutes(gateway, innerApiOf(mailbox), systemEntropy), mailboxRoutes(mailbox));
+    routes.push(
+      webSocketRefusalRoutes,
+      jsonGatewayRoutes(gateway, innerApiOf(mailbox), systemEntropy),
+      mailboxRoutes(mailbox),
+    );
     mailboxMetrics(mailbox, store, metrics);
   }
   if (gateway) {

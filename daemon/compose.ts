@@ -6,6 +6,7 @@ import { withCors } from "#edge/http/cors.ts";
 import { inheritedSocket, type Listener, listen } from "#edge/http/listener.ts";
 import type { ListenAt } from "#edge/http/listener-setup.ts";
 import { type Gate, rateLimitGate } from "#edge/http/rate-limit.ts";
+import { isMailboxPath } from "#modes/mailbox/routes.ts";
 import { Rendezvous } from "#modes/rendezvous/rendezvous.ts";
 import { rendezvousRoutes } from "#modes/rendezvous/routes.ts";
 import { openMemoryRendezvousStore } from "#store/memory/rendezvous-store.ts";
@@ -86,7 +87,10 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
     ...shared,
     at: inheritedSocket(env, process.pid) ?? listenAddress(config),
     handler,
-    ...(live ? { onUpgrade: (...upgrade) => void live.webSocket.upgrade(...upgrade) } : {}),
+    upgrades: live && {
+      owns: (target) => !(config.mailbox && isMailboxPath(target.split("?", 1)[0]!)),
+      take: (...upgrade) => void live.webSocket.upgrade(...upgrade),
+    },
     ...(tls ? { tls } : {}),
   });
   starting.defer(() => main.close(0));

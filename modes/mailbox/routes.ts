@@ -35,7 +35,6 @@ export function mailboxRoutes(mailbox: Mailbox): Routes {
   for (const action of new Set(actions.values())) actions.set(`/v2/${action}`, action);
   return (request): Match | undefined => {
     const path = pathOf(request);
-    if (asksForWebSocket(request) && isOurs(path)) return webSocketRefusal();
     const action = actions.get(path);
     if (action !== undefined) {
       return { route: `/v2/${action}`, respond: () => answer(request, action, mailbox) };
@@ -50,8 +49,16 @@ export function mailboxRoutes(mailbox: Mailbox): Routes {
   };
 }
 
-function isOurs(path: string): boolean {
-  return path === "/" || path === "/v2" || path.startsWith("/v2/") || path.startsWith("/federation");
+/** Tells whoever asks for a WebSocket to use the API; stands before the OHTTP part of `/v2` too. */
+export const webSocketRefusalRoutes: Routes = (request) => {
+  if (!asksForWebSocket(request)) return undefined;
+  const path = pathOf(request);
+  return path === "/" || isMailboxPath(path) ? webSocketRefusal() : undefined;
+};
+
+/** The paths at which this mode answers whoever asks for a WebSocket, whatever else a WebSocket is for here. */
+export function isMailboxPath(path: string): boolean {
+  return ["/v2", "/federation"].some((own) => path === own || path.startsWith(`${own}/`));
 }
 
 function asksForWebSocket({ headers }: RelayRequest): boolean {
