@@ -15,6 +15,7 @@ import { openMemoryMailboxStore } from "#store/memory/mailbox-store.ts";
 import { openSqliteMailboxStore } from "#store/sqlite/mailbox-store.ts";
 import type { Handler } from "#wire/http/request.ts";
 import type { Routes } from "#wire/http/router.ts";
+import { mailboxMetrics } from "./mailbox-metrics.ts";
 import { type Config, OptionError } from "./options.ts";
 import type { Logger, Metrics } from "./telemetry.ts";
 
@@ -69,8 +70,8 @@ export async function composeMailbox(setup: MailboxSetup): Promise<MailboxParts>
   }
   if (gateway) {
     routes.push(standardGatewayRoutes(gateway, handler, 2 * config.maxMessageSizeBytes));
-    metrics.gauge("postern_ohttp_opened", "OHTTP requests opened.", () => gateway.opened);
-    metrics.gauge("postern_ohttp_refused", "OHTTP requests that could not be opened.", () => gateway.refused);
+    metrics.counter("postern_ohttp_opened_total", "OHTTP requests opened.", () => gateway.opened);
+    metrics.counter("postern_ohttp_refused_total", "OHTTP requests not opened.", () => gateway.refused);
   }
   if (config.ohttpRelayTarget !== undefined) {
     routes.push(
@@ -148,21 +149,4 @@ function innerApiOf(mailbox: Mailbox): InnerApi<ReturnType<typeof parseInner>> {
     perform: (inner, signal) => performInner(inner, mailbox, signal),
     messageMaxBytes: mailbox.config.maxMessageSizeBytes,
   };
-}
-
-/** The original's names, true here, and what else an operator wants to know. */
-function mailboxMetrics(mailbox: Mailbox, store: MailboxStore, metrics: Metrics): void {
-  metrics.gauge("relay_blobs_stored", "Messages that wait in mailboxes.", () => store.usage().blobs);
-  metrics.gauge("relay_blobs_created_total", "Messages stored.", () => mailbox.counts().created);
-  metrics.gauge("relay_blobs_delivered_total", "Messages handed out.", () => mailbox.counts().delivered);
-  metrics.gauge("relay_blobs_expired_total", "Messages that expired.", () => mailbox.counts().expired);
-  metrics.gauge(
-    "relay_rate_limited_total",
-    "Requests refused by a limit.",
-    () => mailbox.counts().rateLimited,
-  );
-  metrics.gauge("relay_recovery_vouchers_total", "Recovery proofs stored.", () => mailbox.counts().proofs);
-  metrics.gauge("postern_mailbox_bytes", "Bytes of mailboxes and records kept.", () => store.usage().bytes);
-  metrics.gauge("postern_mailbox_waiters", "Fetches that wait.", () => mailbox.waiters);
-  metrics.gauge("postern_exchange_offers", "Exchange offers open.", () => mailbox.openOffers);
 }

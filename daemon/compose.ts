@@ -100,7 +100,13 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
     live &&
     (await listenLiveWebTransport(live, config, { host: config.bind!, port }, clock, log, metrics, report));
   if (webTransport) starting.defer(() => webTransport.close());
-  metrics.gauge("postern_connections", "Connections open on the public listener.", () => main.connections());
+  const connections = () => main.connections();
+  metrics.gauge("postern_connections", "Connections open on the public listener.", connections);
+  metrics.gauge("relay_connections_active", "Connections open on the public listener.", connections);
+  metrics.counter("relay_connections_total", "Connections accepted.", () => main.accepted());
+  metrics.counter("relay_connection_errors_total", "Connections refused for want of room.", () =>
+    main.dropped(),
+  );
   const ops = await listenForOps(config, (at) =>
     listen({
       ...shared,
@@ -143,13 +149,21 @@ function router(parts: readonly Routes[], metrics: Metrics, log: Logger, gate?: 
   };
   return async (request) => {
     const begin = performance.now();
+    metrics.began();
     const match = find(request);
-    const response = await (gate ? gate(request, match.respond) : match.respond());
-    const seconds = (performance.now() - begin) / 1000;
-    metrics.answered(match.route, request.method, response.status, seconds);
+    let status = 500;
+    let response: Response;
+    let seconds: number;
+    try {
+      response = await (gate ? gate(request, match.respond) : match.respond());
+      status = response.status;
+    } finally {
+      seconds = (performance.now() - begin) / 1000;
+      metrics.answered(match.route, request.method, status, seconds);
+    }
     if (log.isLevelEnabled("debug")) {
       const { route } = match;
-      log.debug({ route, method: request.method, status: response.status, seconds }, "answered");
+      log.debug({ route, method: request.method, status, seconds }, "answered");
     }
     return response;
   };

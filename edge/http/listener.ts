@@ -13,6 +13,9 @@ export interface Listener {
   /** The URL it really listens at. */
   readonly url: string;
   connections(): number;
+  /** Connections accepted so far, and those that were dropped because `maxConnections` were open. */
+  accepted(): number;
+  dropped(): number;
   /** Stops accepting and closes each connection when its answer is out; at `graceMs` cuts what is left. */
   close(graceMs: number): Promise<void>;
 }
@@ -61,7 +64,11 @@ export async function listen(setup: ListenerSetup): Promise<Listener> {
   const server = plain?.server ?? nodeServer;
   server.maxConnections = limits.maxConnections;
   const sockets = new Set<Socket>();
+  let accepted = 0;
+  let dropped = 0;
+  server.on("drop", () => dropped++);
   server.on("connection", (socket: Socket) => {
+    accepted++;
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
   });
@@ -89,6 +96,8 @@ export async function listen(setup: ListenerSetup): Promise<Listener> {
   return {
     url: urlOf(server.address() as AddressInfo, setup.tls !== undefined),
     connections: () => sockets.size,
+    accepted: () => accepted,
+    dropped: () => dropped,
     async close(graceMs) {
       draining = true;
       unwatch();

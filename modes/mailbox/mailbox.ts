@@ -15,6 +15,7 @@ import type { mailboxOptions } from "./options.ts";
 import { cutPage, type Page, pageMaxEntries } from "./page.ts";
 import { verifyPurge } from "./purge.ts";
 import { parseProof, parseQuery, Recovery } from "./recovery.ts";
+import { Traffic } from "./traffic.ts";
 import { judgeVersion, type VersionVerdict, versionPolicyOf } from "./version-policy.ts";
 
 export type MailboxConfig = ValuesOf<typeof mailboxOptions>;
@@ -42,6 +43,7 @@ export interface MailboxCounts {
  */
 export class Mailbox {
   readonly config: MailboxConfig;
+  readonly traffic: Traffic;
   readonly #store: MailboxStore;
   readonly #clock: Clock;
   readonly #entropy: Entropy;
@@ -68,6 +70,7 @@ export class Mailbox {
 
   private constructor(config: MailboxConfig, store: MailboxStore, clock: Clock, entropy: Entropy) {
     this.config = config;
+    this.traffic = new Traffic(clock);
     this.#store = store;
     this.#clock = clock;
     this.#entropy = entropy;
@@ -172,6 +175,7 @@ export class Mailbox {
     this.#escrow.sweep();
     const { blobs } = await this.#store.sweep(this.#clock.now());
     this.#expired += blobs;
+    this.#recovery.recount();
   }
 
   /** Answers every fetch that waits; no fetch waits any more. */
@@ -181,6 +185,11 @@ export class Mailbox {
 
   get waiters(): number {
     return this.#arrivals.waiters;
+  }
+
+  /** Recovery proofs, those that expired since the last sweep included. */
+  get proofsHeld(): number {
+    return this.#recovery.held;
   }
 
   get openOffers(): number {

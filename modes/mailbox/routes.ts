@@ -37,7 +37,8 @@ export function mailboxRoutes(mailbox: Mailbox): Routes {
     const path = pathOf(request);
     const action = actions.get(path);
     if (action !== undefined) {
-      return { route: `/v2/${action}`, respond: () => answer(request, action, mailbox) };
+      const respond = () => mailbox.traffic.count(() => answer(request, action, mailbox), isSuccess);
+      return { route: `/v2/${action}`, respond };
     }
     if (path === "/v2/health") return { route: path, respond: () => answerHealth(request, mailbox) };
     if (path === "/health" || path === "/up" || path === "/ready") {
@@ -48,6 +49,8 @@ export function mailboxRoutes(mailbox: Mailbox): Routes {
       : undefined;
   };
 }
+
+const isSuccess = ({ status }: Response): boolean => status < 400;
 
 /** Tells whoever asks for a WebSocket to use the API; stands before the OHTTP part of `/v2` too. */
 export const webSocketRefusalRoutes: Routes = (request) => {

@@ -65,7 +65,7 @@ describe("live in the daemon", { timeout: 60_000 }, () => {
     socket.setEncoding("latin1");
     let answer = "";
     for await (const chunk of socket) answer += chunk;
-    assert.match(answer, /^HTTP\/1\.1 426 [^]*\r\nconnection: close\r\n/i);
+    assert.match(answer, /^HTTP\/1\.1 426 /);
     assert.match(answer, /\{"error":"WebSocket not supported\. Use \/v2\/ HTTP API\."\}$/);
 
     await using alone = await startPostern(["--auth-public", "", "--no-mailbox"]);

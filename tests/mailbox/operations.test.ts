@@ -4,7 +4,7 @@ import { connect, type Socket } from "node:net";
 import { test } from "node:test";
 import { createMailbox } from "#clients/client/src/mailbox.ts";
 import { plainApi } from "#tests/support/mailbox-api.ts";
-import { runPostern, startPostern } from "#tests/support/postern.ts";
+import { opsUrlOf, runPostern, startPostern } from "#tests/support/postern.ts";
 import { signedPurge } from "#tests/support/signed-purge.ts";
 import { temporaryFolder } from "#tests/support/temporary-folder.ts";
 
@@ -55,12 +55,7 @@ test("[75] metrics are read with the token alone, where there is one", async () 
     "--metrics-token",
     "s3cret",
   ]);
-  // The log comes on another pipe than the ready line, and may come after it.
-  let ops: string | undefined;
-  while (!ops) {
-    ops = /"url":"([^"]+)"/.exec(postern.log())?.[1];
-    await new Promise((resolve) => setImmediate(resolve));
-  }
+  const ops = await opsUrlOf(postern);
   await createMailbox({ relay: postern.url }).send(mailbox, bytes("x"));
   const metrics = (authorization?: string) =>
     fetch(`${ops}/metrics`, authorization ? { headers: { authorization } } : {});
