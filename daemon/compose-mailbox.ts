@@ -5,6 +5,11 @@ import { Gateway } from "#edge/ohttp/gateway.ts";
 import { type InnerApi, jsonGatewayRoutes } from "#edge/ohttp/json-gateway.ts";
 import { KeyRing, type SeedStore } from "#edge/ohttp/key-ring.ts";
 import { ohttpRelayRoutes } from "#edge/ohttp/relay.ts";
+import {
+  type SpentCapsules,
+  SpentCapsulesInMemory,
+  SpentCapsulesOnDisk,
+} from "#edge/ohttp/spent-capsules.ts";
 import { standardGatewayRoutes } from "#edge/ohttp/standard-gateway.ts";
 import { Mailbox } from "#modes/mailbox/mailbox.ts";
 import { parseInner, performInner } from "#modes/mailbox/oblivious.ts";
@@ -52,7 +57,9 @@ export async function composeMailbox(setup: MailboxSetup): Promise<MailboxParts>
     seeds: seedsIn(store, clock),
     carriedOver: carriedOverSeed(config.ohttpKeyFile),
   });
-  const gateway = config.ohttp ? new Gateway({ ...config, keys, entropy: systemEntropy }) : undefined;
+  const gateway = config.ohttp
+    ? new Gateway({ ...config, keys, entropy: systemEntropy, spent: openSpentCapsules(setup), report })
+    : undefined;
 
   const routes: Routes[] = [];
   const mailbox = config.mailbox ? await Mailbox.open(config, store, clock, systemEntropy) : undefined;
@@ -89,16 +96,31 @@ export async function composeMailbox(setup: MailboxSetup): Promise<MailboxParts>
   return { routes, drain: () => mailbox?.drain() };
 }
 
-async function openStore({ config, databasePath }: MailboxSetup): Promise<MailboxStore> {
+/** Where the mailbox mode keeps its files; undefined where it keeps none. */
+function folderOf({ config, databasePath }: MailboxSetup): string | undefined {
+  if (config.persistDb === "memory" || config.mailboxStorage === "memory") return undefined;
+  return config.dataDir === undefined ? dirname(databasePath) : resolve(config.dataDir);
+}
+
+/** In memory where the keys are too: what was sealed to them cannot be opened after a restart. */
+function openSpentCapsules(setup: MailboxSetup): SpentCapsules {
+  const { config, clock, report, opened } = setup;
+  const folder = folderOf(setup);
+  if (folder === undefined) return new SpentCapsulesInMemory(config.ohttpReplayMemory);
+  const path = join(folder, "ohttp-spent");
+  return opened.use(new SpentCapsulesOnDisk(path, config.ohttpReplayMemory, clock, report));
+}
+
+async function openStore(setup: MailboxSetup): Promise<MailboxStore> {
+  const { config } = setup;
   const limits = {
     maxBlobsPerMailbox: config.maxMailboxBlobs,
     maxBytesPerMailbox: config.maxMailboxSizeBytes,
     maxStorageBytes: config.maxStorageBytes,
     blobTtlMs: config.blobTtlMs,
   };
-  if (config.persistDb === "memory" || config.mailboxStorage === "memory")
-    return openMemoryMailboxStore(limits);
-  const folder = config.dataDir === undefined ? dirname(databasePath) : resolve(config.dataDir);
+  const folder = folderOf(setup);
+  if (folder === undefined) return openMemoryMailboxStore(limits);
   return openSqliteMailboxStore(
     { path: join(folder, "mailbox.db"), findById: config.ackMatch === "id" },
     limits,

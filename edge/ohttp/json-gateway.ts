@@ -86,6 +86,7 @@ async function serve<Inner>(
   if (outcome.kind === "unknown-key") return refusal(400, failed, { type: keyProblemType });
   if (outcome.kind === "refused") return refusal(400, failed);
   if (outcome.kind === "busy") return refusal(429, "rate limit exceeded", {}, [["retry-after", "1"]]);
+  if (outcome.kind === "unavailable") return refusal(503, "storage unavailable", {}, [["retry-after", "5"]]);
   const message = unpad(outcome.request);
   if (!message) return refusal(400, "invalid padding in OHTTP request");
   let inner: Inner;

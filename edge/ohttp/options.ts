@@ -35,7 +35,7 @@ export const ohttpOptions = {
   ohttpReplayMemory: integer({
     default: 500_000,
     atLeast: 1,
-    doc: "OHTTP requests that are remembered so that none is served twice, about 100 bytes each; beyond it the oldest is forgotten.",
+    doc: "OHTTP requests that are remembered at least, so that none is served twice, across restarts; about 200 bytes of memory each. The oldest are forgotten.",
   }),
   ohttpRelayTarget: text({
     default: undefined,

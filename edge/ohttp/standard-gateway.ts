@@ -74,6 +74,8 @@ async function answer(
   if (outcome.kind === "refused") return problem(400, "about:blank", "request cannot be opened");
   if (outcome.kind === "busy")
     return problem(429, "about:blank", "Too many requests", [["retry-after", "1"]]);
+  if (outcome.kind === "unavailable")
+    return problem(503, "about:blank", "Storage unavailable", [["retry-after", "5"]]);
   // From here on every answer goes back sealed, failures too.
   const response = await serve(outcome.request, request.signal, handler);
   const sealed = outcome.seal(encodeBinaryHttp(response, { padTo }));

@@ -358,7 +358,7 @@ describe("what OHTTP keeps", () => {
   });
 
   test("the replay memory forgets the oldest first", async () => {
-    const { fetch, gateway } = await mailboxInProcess({ replayMemory: 2 });
+    const { fetch, gateway } = await mailboxInProcess({ replayMemory: 1 });
     const capsules = [];
     for (let n = 0; n < 3; n++) capsules.push((await sendCapsule(fetch, register)).capsule);
     assert.equal((await gateway.open(capsules[2]!)).kind, "refused");
