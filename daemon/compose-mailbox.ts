@@ -13,7 +13,7 @@ import {
 import { standardGatewayRoutes } from "#edge/ohttp/standard-gateway.ts";
 import { Mailbox } from "#modes/mailbox/mailbox.ts";
 import { parseInner, performInner } from "#modes/mailbox/oblivious.ts";
-import { mailboxRoutes, webSocketRefusalRoutes } from "#modes/mailbox/routes.ts";
+import { mailboxRoutes, probeRoutes, webSocketRefusalRoutes } from "#modes/mailbox/routes.ts";
 import { versionPolicyOf } from "#modes/mailbox/version-policy.ts";
 import type { MailboxStore } from "#store/contract/mailbox-store.ts";
 import { openMemoryMailboxStore } from "#store/memory/mailbox-store.ts";
@@ -47,8 +47,9 @@ export interface MailboxSetup {
 /** Mailbox and OHTTP: one store, the mode, both gateways, and the OHTTP relay where a target is set. */
 export async function composeMailbox(setup: MailboxSetup): Promise<MailboxParts> {
   const { config, clock, metrics, log, report, handler, opened } = setup;
-  const needsStore = config.mailbox || config.ohttp;
-  if (!needsStore && config.ohttpRelayTarget === undefined) return { routes: [], drain() {} };
+  if (!config.mailbox && !config.ohttp) {
+    return { routes: relayRoutes(config, clock, undefined, report), drain() {} };
+  }
   const store = opened.use(await openStore(setup));
   const keys = new KeyRing({
     clock,
@@ -61,7 +62,7 @@ export async function composeMailbox(setup: MailboxSetup): Promise<MailboxParts>
     ? new Gateway({ ...config, keys, entropy: systemEntropy, spent: openSpentCapsules(setup), report })
     : undefined;
 
-  const routes: Routes[] = [];
+  const routes: Routes[] = relayRoutes(config, clock, gateway, report);
   const mailbox = config.mailbox ? await Mailbox.open(config, store, clock, systemEntropy) : undefined;
   if (mailbox) {
     if (versionPolicyOf(config).contradictory) {
@@ -70,6 +71,7 @@ export async function composeMailbox(setup: MailboxSetup): Promise<MailboxParts>
     opened.defer(mailbox.sweepRegularly(report));
     routes.push(
       webSocketRefusalRoutes,
+      probeRoutes,
       jsonGatewayRoutes(gateway, innerApiOf(mailbox), systemEntropy),
       mailboxRoutes(mailbox),
     );
@@ -80,20 +82,29 @@ export async function composeMailbox(setup: MailboxSetup): Promise<MailboxParts>
     metrics.counter("postern_ohttp_opened_total", "OHTTP requests opened.", () => gateway.opened);
     metrics.counter("postern_ohttp_refused_total", "OHTTP requests not opened.", () => gateway.refused);
   }
-  if (config.ohttpRelayTarget !== undefined) {
-    routes.push(
-      ohttpRelayRoutes({
-        target: config.ohttpRelayTarget,
-        maxBytes: config.ohttpRelayMaxBytes,
-        timeoutMs: config.ohttpRelayTimeoutMs,
-        clock,
-        ownKeys: async () => (await gateway?.publicKeys()) ?? [],
-        fetch: globalThis.fetch,
-        report,
-      }),
-    );
-  }
   return { routes, drain: () => mailbox?.drain() };
+}
+
+/** Before the mailbox's own: without a gateway of ours its OHTTP paths are the relay's. */
+function relayRoutes(
+  config: Config,
+  clock: Clock,
+  gateway: Gateway | undefined,
+  report: (error: unknown) => void,
+): Routes[] {
+  const target = config.ohttpRelayTarget;
+  if (target === undefined) return [];
+  const setup = {
+    target,
+    maxBytes: config.ohttpRelayMaxBytes,
+    maxPassing: config.ohttpRelayMaxPassing,
+    timeoutMs: config.ohttpRelayTimeoutMs,
+    clock,
+    ownKeys: async () => (await gateway?.publicKeys()) ?? [],
+    fetch: globalThis.fetch,
+    report,
+  };
+  return [ohttpRelayRoutes(setup, gateway === undefined), probeRoutes];
 }
 
 /** Where the mailbox mode keeps its files; undefined where it keeps none. */

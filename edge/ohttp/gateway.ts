@@ -49,6 +49,11 @@ export class Gateway {
     return this.#refused;
   }
 
+  /** How long whoever was handed a key can use it at least. */
+  get keyFreshSeconds(): number {
+    return this.#setup.keys.freshSeconds;
+  }
+
   /** The configuration to hand out, bare. */
   async keyConfig(): Promise<Uint8Array<ArrayBuffer>> {
     return encodeKeyConfig(keyConfigOf(await this.#setup.keys.current()));

@@ -28,7 +28,7 @@ const endpoints: Readonly<Record<string, string>> = {
   "/v2/guardian/delete": "guardian_delete",
 };
 
-/** The HTTP face of the mailbox mode: `/v2/*` but the OHTTP part, and the probes of the original's operators. */
+/** The HTTP face of the mailbox mode: `/v2/*` but the OHTTP part. */
 export function mailboxRoutes(mailbox: Mailbox): Routes {
   const actions = new Map(Object.entries(endpoints).filter(([, action]) => mailbox.has(action)));
   // Clients without OHTTP post to the action's name.
@@ -41,9 +41,6 @@ export function mailboxRoutes(mailbox: Mailbox): Routes {
       return { route: `/v2/${action}`, respond };
     }
     if (path === "/v2/health") return { route: path, respond: () => answerHealth(request, mailbox) };
-    if (path === "/health" || path === "/up" || path === "/ready") {
-      return { route: path, respond: async () => probe(request) };
-    }
     return path === "/v2" || path.startsWith("/v2/")
       ? { route: "/v2/*", respond: async () => notFound() }
       : undefined;
@@ -75,6 +72,13 @@ function webSocketRefusal(): Match {
     respond: async () => jsonReply(426, { error }, [["connection", "close"]]),
   };
 }
+
+/** The probes of the original's operators. */
+export const probeRoutes: Routes = (request) => {
+  const path = pathOf(request);
+  if (path !== "/health" && path !== "/up" && path !== "/ready") return undefined;
+  return { route: path, respond: async () => probe(request) };
+};
 
 /** Whether the relay is up, and nothing else: no version, no counts. */
 function probe(request: RelayRequest): Response {
