@@ -127,9 +127,6 @@ async function guarded(
   method: "GET" | "POST",
   perform: (caller: Caller) => Promise<unknown>,
 ): Promise<Response> {
-  if (request.method !== method && !(method === "GET" && request.method === "HEAD")) {
-    return bareReply(405, [["allow", method]]);
-  }
   const { min, warn } = versionPolicyOf(mailbox.config);
   const headers: HeaderList = [
     ["x-min-version", String(min)],
@@ -140,6 +137,9 @@ async function guarded(
     return jsonReply(426, { error: "upgrade_required", min_version: min }, headers);
   }
   if (verdict.kind === "in-grace") headers.push(["x-upgrade-deadline", String(verdict.deadlineSeconds)]);
+  if (request.method !== method && !(method === "GET" && request.method === "HEAD")) {
+    return bareReply(405, [["allow", method], ...headers]);
+  }
   try {
     const caller = callerOf(request);
     mailbox.admit(caller);
