@@ -70,7 +70,8 @@ export class DescribedApi {
     const media = answer.content?.[type] ?? answer.content?.["*/*"];
     assert.ok(media, `${what}: ${type} is described`);
     if (/json$/.test(type)) this.#validate(what, media.schema, JSON.parse(new TextDecoder().decode(body)));
-    else if (answer.content?.[type] && type.startsWith("text/")) this.#validate(what, media.schema, new TextDecoder().decode(body));
+    else if (answer.content?.[type] && type.startsWith("text/"))
+      this.#validate(what, media.schema, new TextDecoder().decode(body));
     const sent = operation?.requestBody?.content["application/json"];
     if (response.ok && sent) this.#validate(`${what}: request`, sent.schema, JSON.parse(String(init.body)));
   }
