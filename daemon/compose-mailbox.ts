@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { type Clock, systemEntropy } from "#core/clock.ts";
+import type { WebSocketUpgrades } from "#edge/http/listener-setup.ts";
 import { Gateway } from "#edge/ohttp/gateway.ts";
 import { type InnerApi, jsonGatewayRoutes } from "#edge/ohttp/json-gateway.ts";
 import { KeyRing, type SeedStore } from "#edge/ohttp/key-ring.ts";
@@ -11,6 +12,8 @@ import {
   SpentCapsulesOnDisk,
 } from "#edge/ohttp/spent-capsules.ts";
 import { standardGatewayRoutes } from "#edge/ohttp/standard-gateway.ts";
+import { Hints } from "#modes/mailbox/federation/hints.ts";
+import type { RelayIdentity } from "#modes/mailbox/federation/relay-identity.ts";
 import { Mailbox } from "#modes/mailbox/mailbox.ts";
 import { parseInner, performInner } from "#modes/mailbox/oblivious.ts";
 import { mailboxRoutes, probeRoutes, webSocketRefusalRoutes } from "#modes/mailbox/routes.ts";
@@ -20,12 +23,18 @@ import { openMemoryMailboxStore } from "#store/memory/mailbox-store.ts";
 import { openSqliteMailboxStore } from "#store/sqlite/mailbox-store.ts";
 import type { Handler } from "#wire/http/request.ts";
 import type { Routes } from "#wire/http/router.ts";
+import { composeFederation } from "./compose-federation.ts";
+import { openIdentity } from "./identity-files.ts";
 import { mailboxMetrics } from "./mailbox-metrics.ts";
 import { type Config, OptionError } from "./options.ts";
 import type { Logger, Metrics } from "./telemetry.ts";
 
 export interface MailboxParts {
   readonly routes: readonly Routes[];
+  /** Who this relay is towards others; undefined without the mailbox. */
+  readonly identity?: RelayIdentity | undefined;
+  /** Who takes the calls of other relays; undefined without federation. */
+  readonly upgrades?: WebSocketUpgrades | undefined;
   /** Answers whoever waits, before the listener closes. */
   drain(): void;
 }
@@ -63,7 +72,9 @@ export async function composeMailbox(setup: MailboxSetup): Promise<MailboxParts>
     : undefined;
 
   const routes: Routes[] = relayRoutes(config, clock, gateway, report);
-  const mailbox = config.mailbox ? await Mailbox.open(config, store, clock, systemEntropy) : undefined;
+  const identity = config.mailbox ? openIdentity(config, folderOf(setup)) : undefined;
+  const hints = identity && config.federation ? new Hints(store, clock, identity) : undefined;
+  const mailbox = config.mailbox ? await Mailbox.open(config, store, clock, systemEntropy, hints) : undefined;
   if (mailbox) {
     if (versionPolicyOf(config).contradictory) {
       log.warn("version-warn is below version-min: no client version is refused");
@@ -82,7 +93,19 @@ export async function composeMailbox(setup: MailboxSetup): Promise<MailboxParts>
     metrics.counter("postern_ohttp_opened_total", "OHTTP requests opened.", () => gateway.opened);
     metrics.counter("postern_ohttp_refused_total", "OHTTP requests not opened.", () => gateway.refused);
   }
-  return { routes, drain: () => mailbox?.drain() };
+  const federation =
+    mailbox && hints && identity
+      ? composeFederation({ ...setup, store, mailbox, hints, identity })
+      : undefined;
+  return {
+    routes,
+    identity,
+    upgrades: federation?.upgrades,
+    drain() {
+      mailbox?.drain();
+      federation?.drain();
+    },
+  };
 }
 
 /** Before the mailbox's own: without a gateway of ours its OHTTP paths are the relay's. */

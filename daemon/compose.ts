@@ -4,7 +4,7 @@ import { RelayError } from "#core/errors.ts";
 import { ClientAddresses } from "#edge/http/client-address.ts";
 import { withCors } from "#edge/http/cors.ts";
 import { inheritedSocket, type Listener, listen } from "#edge/http/listener.ts";
-import type { ListenAt } from "#edge/http/listener-setup.ts";
+import type { ListenAt, WebSocketUpgrades } from "#edge/http/listener-setup.ts";
 import { type Gate, rateLimitGate } from "#edge/http/rate-limit.ts";
 import { isMailboxPath } from "#modes/mailbox/routes.ts";
 import { Rendezvous } from "#modes/rendezvous/rendezvous.ts";
@@ -14,8 +14,8 @@ import { openSqliteRendezvousStore } from "#store/sqlite/rendezvous-store.ts";
 import type { Handler, RelayRequest } from "#wire/http/request.ts";
 import { emptyReply, type Match, type Routes } from "#wire/http/router.ts";
 import { buildInfo } from "./build-info.ts";
-import { composeMailbox } from "./compose-mailbox.ts";
-import { listenLiveWebTransport, openLive } from "./live.ts";
+import { composeMailbox, type MailboxParts } from "./compose-mailbox.ts";
+import { type LiveParts, listenLiveWebTransport, openLive } from "./live.ts";
 import { openApiRoutes } from "./openapi.ts";
 import { opsHandler } from "./ops.ts";
 import { type Config, OptionError } from "./options.ts";
@@ -87,10 +87,7 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
     ...shared,
     at: inheritedSocket(env, process.pid) ?? listenAddress(config),
     handler,
-    upgrades: live && {
-      owns: (target) => !(config.mailbox && isMailboxPath(target.split("?", 1)[0]!)),
-      take: (...upgrade) => void live.webSocket.upgrade(...upgrade),
-    },
+    upgrades: upgradesOf(config, mailbox, live),
     ...(tls ? { tls } : {}),
   });
   starting.defer(() => main.close(0));
@@ -111,7 +108,13 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
     listen({
       ...shared,
       at,
-      handler: opsHandler({ metrics, build: buildInfo(), isReady: () => ready, token: config.metricsToken }),
+      handler: opsHandler({
+        metrics,
+        build: buildInfo(),
+        isReady: () => ready,
+        token: config.metricsToken,
+        publicKey: mailbox.identity?.publicKey,
+      }),
     }),
   );
   if (ops) log.info({ url: ops.url }, "operations listener");
@@ -166,6 +169,23 @@ function router(parts: readonly Routes[], metrics: Metrics, log: Logger, gate?: 
       log.debug({ route, method: request.method, status, seconds }, "answered");
     }
     return response;
+  };
+}
+
+/** Other relays first, then live, which has every path but the mailbox's. */
+function upgradesOf(
+  config: Config,
+  { upgrades: peers }: MailboxParts,
+  live: LiveParts | undefined,
+): WebSocketUpgrades {
+  const isLive = (target: string) =>
+    live !== undefined && !(config.mailbox && isMailboxPath(target.split("?", 1)[0]!));
+  return {
+    owns: (target) => peers?.owns(target) || isLive(target),
+    take(request, socket, head) {
+      if (peers?.owns(request.url!)) peers.take(request, socket, head);
+      else void live?.webSocket.upgrade(request, socket, head);
+    },
   };
 }
 

@@ -53,6 +53,8 @@ const isSuccess = ({ status }: Response): boolean => status < 400;
 export const webSocketRefusalRoutes: Routes = (request) => {
   if (!asksForWebSocket(request)) return undefined;
   const path = pathOf(request);
+  // Federation is off, or its edge had taken this; other relays come again later.
+  if (path === "/federation") return { route: path, respond: async () => notFound() };
   return path === "/" || isMailboxPath(path) ? webSocketRefusal() : undefined;
 };
 

@@ -137,9 +137,15 @@ class SqliteMailboxStore implements MailboxStore {
     this.#lastSecond = Number(last?.created_at ?? 0);
   }
 
-  async put(mailbox: string, blobId: string, data: Uint8Array, now: Instant): Promise<PutOutcome> {
+  async put(
+    mailbox: string,
+    blobId: string,
+    data: Uint8Array,
+    now: Instant,
+    createdAt?: number,
+  ): Promise<PutOutcome> {
     if (!isMailboxName(mailbox)) throw new TypeError("not a mailbox name");
-    if (await this.#insert(mailbox, blobId, data, now)) return "stored";
+    if (await this.#insert(mailbox, blobId, data, now, createdAt)) return "stored";
     // What expired takes no room: drop it and look again.
     const name = nameOf(mailbox);
     const { expired } = secondsOf(now, this.#limits.blobTtlMs);
@@ -150,7 +156,7 @@ class SqliteMailboxStore implements MailboxStore {
     const swept = dropped > 0 ? undefined : await this.#sweepRows(now);
     if (
       (dropped > 0 || swept!.blobs + swept!.records > 0) &&
-      (await this.#insert(mailbox, blobId, data, now))
+      (await this.#insert(mailbox, blobId, data, now, createdAt))
     ) {
       return "stored";
     }
@@ -172,6 +178,17 @@ class SqliteMailboxStore implements MailboxStore {
       for (const row of rows) heads.push(headOf(mailbox, row));
     }
     return heads.sort((a, b) => a.position - b.position).slice(0, limit);
+  }
+
+  oldest(after: number, limit: number, now: Instant): readonly BlobHead[] {
+    const { expired } = secondsOf(now, this.#limits.blobTtlMs);
+    const rows = this.#all(
+      "SELECT position, mailbox, created_at, size, blob_id FROM blob WHERE position > ? AND created_at > ? ORDER BY position LIMIT ?",
+      after,
+      expired,
+      limit,
+    );
+    return rows.map((row) => headOf(Buffer.from(row.mailbox as Uint8Array).toString("hex"), row));
   }
 
   read(positions: readonly number[]): readonly (Uint8Array | undefined)[] {
@@ -293,7 +310,13 @@ class SqliteMailboxStore implements MailboxStore {
     await this.#writer[Symbol.asyncDispose]();
   }
 
-  async #insert(mailbox: string, blobId: string, data: Uint8Array, now: Instant): Promise<boolean> {
+  async #insert(
+    mailbox: string,
+    blobId: string,
+    data: Uint8Array,
+    now: Instant,
+    createdAt?: number,
+  ): Promise<boolean> {
     const { maxBlobsPerMailbox, maxBytesPerMailbox, maxStorageBytes } = this.#limits;
     this.#lastSecond = Math.max(this.#lastSecond, Math.floor(now / 1000));
     const changed = await this.#writer.write([
@@ -302,7 +325,7 @@ class SqliteMailboxStore implements MailboxStore {
         ++this.#position,
         nameOf(mailbox),
         blobId,
-        this.#lastSecond,
+        createdAt ?? this.#lastSecond,
         data.byteLength,
         data,
         maxBlobsPerMailbox || unlimited,

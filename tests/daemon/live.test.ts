@@ -56,9 +56,10 @@ describe("live in the daemon", { timeout: 60_000 }, () => {
 
   test("leaves the mailbox its paths: a WebSocket asked for there is told to use the API", async () => {
     await using both = await startPostern(["--auth-public", ""]);
-    for (const path of ["/v2", "/v2/", "/v2/send", "/v2/ohttp?jwt=x", "/federation/../v2", "/federation"]) {
+    for (const path of ["/v2", "/v2/", "/v2/send", "/v2/ohttp?jwt=x", "/federation/../v2", "/federation/"]) {
       assert.equal((await knock(both.url + path, ["qmux-02.moq-lite-05"])).status, 426, path);
     }
+    assert.equal((await knock(`${both.url}/federation`, [])).status, 404);
     assert.equal((await knock(`${both.url}/v2room`, ["qmux-02.moq-lite-05"])).status, 101);
     const socket = new Socket().connect(Number(new URL(both.url).port), "127.0.0.1");
     socket.write("GET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n\r\n");
