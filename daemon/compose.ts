@@ -4,8 +4,9 @@ import { RelayError } from "#core/errors.ts";
 import { ClientAddresses } from "#edge/http/client-address.ts";
 import { withCors } from "#edge/http/cors.ts";
 import { inheritedSocket, type Listener, listen } from "#edge/http/listener.ts";
-import type { ListenAt } from "#edge/http/listener-setup.ts";
+import type { ListenAt, WebSocketUpgrades } from "#edge/http/listener-setup.ts";
 import { type Gate, rateLimitGate } from "#edge/http/rate-limit.ts";
+import { isMailboxPath } from "#modes/mailbox/routes.ts";
 import { Rendezvous } from "#modes/rendezvous/rendezvous.ts";
 import { rendezvousRoutes } from "#modes/rendezvous/routes.ts";
 import { openMemoryRendezvousStore } from "#store/memory/rendezvous-store.ts";
@@ -13,8 +14,8 @@ import { openSqliteRendezvousStore } from "#store/sqlite/rendezvous-store.ts";
 import type { Handler, RelayRequest } from "#wire/http/request.ts";
 import { emptyReply, type Match, type Routes } from "#wire/http/router.ts";
 import { buildInfo } from "./build-info.ts";
-import { composeMailbox } from "./compose-mailbox.ts";
-import { listenLiveWebTransport, openLive } from "./live.ts";
+import { composeMailbox, type MailboxParts } from "./compose-mailbox.ts";
+import { type LiveParts, listenLiveWebTransport, openLive } from "./live.ts";
 import { openApiRoutes } from "./openapi.ts";
 import { opsHandler } from "./ops.ts";
 import { type Config, OptionError } from "./options.ts";
@@ -86,7 +87,7 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
     ...shared,
     at: inheritedSocket(env, process.pid) ?? listenAddress(config),
     handler,
-    ...(live ? { onUpgrade: (...upgrade) => void live.webSocket.upgrade(...upgrade) } : {}),
+    upgrades: upgradesOf(config, mailbox, live),
     ...(tls ? { tls } : {}),
   });
   starting.defer(() => main.close(0));
@@ -96,12 +97,24 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
     live &&
     (await listenLiveWebTransport(live, config, { host: config.bind!, port }, clock, log, metrics, report));
   if (webTransport) starting.defer(() => webTransport.close());
-  metrics.gauge("postern_connections", "Connections open on the public listener.", () => main.connections());
+  const connections = () => main.connections();
+  metrics.gauge("postern_connections", "Connections open on the public listener.", connections);
+  metrics.gauge("relay_connections_active", "Connections open on the public listener.", connections);
+  metrics.counter("relay_connections_total", "Connections accepted.", () => main.accepted());
+  metrics.counter("relay_connection_errors_total", "Connections refused for want of room.", () =>
+    main.dropped(),
+  );
   const ops = await listenForOps(config, (at) =>
     listen({
       ...shared,
       at,
-      handler: opsHandler({ metrics, build: buildInfo(), isReady: () => ready, token: config.metricsToken }),
+      handler: opsHandler({
+        metrics,
+        build: buildInfo(),
+        isReady: () => ready,
+        token: config.metricsToken,
+        publicKey: mailbox.identity?.publicKey,
+      }),
     }),
   );
   if (ops) log.info({ url: ops.url }, "operations listener");
@@ -139,15 +152,40 @@ function router(parts: readonly Routes[], metrics: Metrics, log: Logger, gate?: 
   };
   return async (request) => {
     const begin = performance.now();
+    metrics.began();
     const match = find(request);
-    const response = await (gate ? gate(request, match.respond) : match.respond());
-    const seconds = (performance.now() - begin) / 1000;
-    metrics.answered(match.route, request.method, response.status, seconds);
+    let status = 500;
+    let response: Response;
+    let seconds: number;
+    try {
+      response = await (gate ? gate(request, match.respond) : match.respond());
+      status = response.status;
+    } finally {
+      seconds = (performance.now() - begin) / 1000;
+      metrics.answered(match.route, request.method, status, seconds);
+    }
     if (log.isLevelEnabled("debug")) {
       const { route } = match;
-      log.debug({ route, method: request.method, status: response.status, seconds }, "answered");
+      log.debug({ route, method: request.method, status, seconds }, "answered");
     }
     return response;
+  };
+}
+
+/** Other relays first, then live, which has every path but the mailbox's. */
+function upgradesOf(
+  config: Config,
+  { upgrades: peers }: MailboxParts,
+  live: LiveParts | undefined,
+): WebSocketUpgrades {
+  const isLive = (target: string) =>
+    live !== undefined && !(config.mailbox && isMailboxPath(target.split("?", 1)[0]!));
+  return {
+    owns: (target) => peers?.owns(target) || isLive(target),
+    take(request, socket, head) {
+      if (peers?.owns(request.url!)) peers.take(request, socket, head);
+      else void live?.webSocket.upgrade(request, socket, head);
+    },
   };
 }
 

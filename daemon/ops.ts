@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import { Reply } from "#wire/http/reply.ts";
+import { type HeaderList, Reply } from "#wire/http/reply.ts";
 import { type Handler, pathOf, type RelayRequest } from "#wire/http/request.ts";
 import { emptyReply } from "#wire/http/router.ts";
 import type { BuildInfo } from "./build-info.ts";
@@ -12,10 +12,12 @@ export interface OpsParts {
   isReady(): boolean;
   /** What `/metrics` asks for; undefined lets everybody read them. */
   readonly token?: string | undefined;
+  /** X25519, what `/pubkey` tells; undefined without the mailbox. */
+  readonly publicKey?: Uint8Array | undefined;
 }
 
 /** What operators and their tools ask: is it alive, does it take traffic, what does it count, which build is it. */
-export function opsHandler({ metrics, build, isReady, token }: OpsParts): Handler {
+export function opsHandler({ metrics, build, isReady, token, publicKey }: OpsParts): Handler {
   const json = (status: number, value: unknown) =>
     new Reply(
       status,
@@ -29,6 +31,11 @@ export function opsHandler({ metrics, build, isReady, token }: OpsParts): Handle
     "/health": async () => json(200, { status: "ok" }),
     "/ready": async () => (isReady() ? json(200, { status: "ready" }) : json(503, { status: "draining" })),
     "/build-info": async () => json(200, build),
+    "/pubkey": async () => {
+      const type: HeaderList = [["content-type", "text/plain; charset=utf-8"]];
+      if (!publicKey) return new Reply(404, type, "Noise not configured");
+      return new Reply(200, type, Buffer.from(publicKey).toString("base64url"));
+    },
     "/metrics": async (request) => {
       if (token !== undefined && !bearerIs(request, token)) {
         return new Reply(401, [["www-authenticate", "Bearer"]], "Unauthorized");
@@ -43,7 +50,7 @@ export function opsHandler({ metrics, build, isReady, token }: OpsParts): Handle
       new Reply(
         200,
         [["content-type", "text/plain; charset=utf-8"]],
-        "Postern operations: /health /ready /metrics /build-info\n",
+        "Postern operations: /health /ready /metrics /pubkey /build-info\n",
       ),
   };
   return async (request) => {

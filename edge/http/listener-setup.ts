@@ -14,13 +14,20 @@ export interface ListenerLimits {
 
 export type ListenAt = { readonly host: string; readonly port: number } | { readonly fd: number };
 
+/** The part of a daemon that speaks WebSocket. */
+export interface WebSocketUpgrades {
+  /** Is this target, path and query as sent, one of its own? */
+  owns(target: string): boolean;
+  take(request: http.IncomingMessage, socket: Duplex, head: Buffer): void;
+}
+
 export interface ListenerSetup {
   readonly at: ListenAt;
   readonly limits: ListenerLimits;
   readonly addresses: ClientAddresses;
   readonly handler: Handler;
-  /** Takes over a connection that asks to become a WebSocket; without it such a request is an ordinary one. */
-  readonly onUpgrade?: (request: http.IncomingMessage, socket: Duplex, head: Buffer) => void;
+  /** Who takes connections that ask to become a WebSocket; where nobody does, such a request is an ordinary one. */
+  readonly upgrades?: WebSocketUpgrades | undefined;
   readonly tls?: TlsFiles;
   /** Hears what went wrong on our side, without anything of the request. */
   readonly report: (error: unknown) => void;

@@ -13,6 +13,9 @@ export interface Listener {
   /** The URL it really listens at. */
   readonly url: string;
   connections(): number;
+  /** Connections accepted so far, and those that were dropped because `maxConnections` were open. */
+  accepted(): number;
+  dropped(): number;
   /** Stops accepting and closes each connection when its answer is out; at `graceMs` cuts what is left. */
   close(graceMs: number): Promise<void>;
 }
@@ -54,12 +57,18 @@ export async function listen(setup: ListenerSetup): Promise<Listener> {
   const nodeServer = createServer(setup, (request, response) => void serve(request, response));
   // An expectation that nobody knows is passed over, as the original does, not refused.
   nodeServer.on("checkExpectation", (request, response) => void serve(request, response));
-  if (setup.onUpgrade) nodeServer.on("upgrade", setup.onUpgrade);
+  const { upgrades } = setup;
+  if (upgrades)
+    nodeServer.on("upgrade", (request, socket, head: Buffer) => upgrades.take(request, socket, head));
   const plain = setup.tls ? undefined : new PlainServer(setup, nodeServer, () => draining);
   const server = plain?.server ?? nodeServer;
   server.maxConnections = limits.maxConnections;
   const sockets = new Set<Socket>();
+  let accepted = 0;
+  let dropped = 0;
+  server.on("drop", () => dropped++);
   server.on("connection", (socket: Socket) => {
+    accepted++;
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
   });
@@ -87,6 +96,8 @@ export async function listen(setup: ListenerSetup): Promise<Listener> {
   return {
     url: urlOf(server.address() as AddressInfo, setup.tls !== undefined),
     connections: () => sockets.size,
+    accepted: () => accepted,
+    dropped: () => dropped,
     async close(graceMs) {
       draining = true;
       unwatch();
@@ -123,7 +134,7 @@ async function turnOf(socket: Socket, response: NodeResponse): Promise<void> {
 }
 
 function createServer(
-  { limits, tls, onUpgrade }: ListenerSetup,
+  { limits, tls, upgrades }: ListenerSetup,
   serve: (request: NodeRequest, response: NodeResponse) => void,
 ): Server {
   const options: http.ServerOptions = {
@@ -137,8 +148,8 @@ function createServer(
     // The original serves a request without Host.
     requireHostHeader: false,
     // Any other wish to upgrade, such as curl's h2c, is passed over and the request served.
-    shouldUpgradeCallback: ({ headers }) =>
-      onUpgrade !== undefined && headers.upgrade?.toLowerCase() === "websocket",
+    shouldUpgradeCallback: ({ headers, url }) =>
+      upgrades !== undefined && headers.upgrade?.toLowerCase() === "websocket" && upgrades.owns(url!),
   };
   if (!tls) return http.createServer(options, serve);
   return http2.createSecureServer(

@@ -40,7 +40,13 @@ class MemoryMailboxStore implements MailboxStore {
     this.#limits = limits;
   }
 
-  async put(mailbox: string, blobId: string, data: Uint8Array, now: Instant): Promise<PutOutcome> {
+  async put(
+    mailbox: string,
+    blobId: string,
+    data: Uint8Array,
+    now: Instant,
+    createdAt?: number,
+  ): Promise<PutOutcome> {
     const { maxBlobsPerMailbox, maxBytesPerMailbox, maxStorageBytes } = this.#limits;
     if (!isMailboxName(mailbox)) throw new TypeError("not a mailbox name");
     this.#dropExpired(mailbox, now);
@@ -59,7 +65,7 @@ class MemoryMailboxStore implements MailboxStore {
       blobId,
       mailbox,
       size: data.byteLength,
-      createdAt: this.#lastSecond,
+      createdAt: createdAt ?? this.#lastSecond,
       data: data.slice(),
     };
     waiting.push(held);
@@ -78,6 +84,16 @@ class MemoryMailboxStore implements MailboxStore {
       .sort((a, b) => a.position - b.position)
       .slice(0, limit)
       .map(({ data: _data, ...head }) => head);
+  }
+
+  oldest(after: number, limit: number, now: Instant): readonly BlobHead[] {
+    const { expired } = secondsOf(now, this.#limits.blobTtlMs);
+    const heads: BlobHead[] = [];
+    for (const { data: _data, ...head } of this.#byPosition.values()) {
+      if (heads.length === limit) break;
+      if (head.position > after && head.createdAt > expired) heads.push(head);
+    }
+    return heads;
   }
 
   read(positions: readonly number[]): readonly (Uint8Array | undefined)[] {

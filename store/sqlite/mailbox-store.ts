@@ -190,7 +190,13 @@ class SqliteMailboxStore implements MailboxStore {
     }
   }
 
-  async put(mailbox: string, blobId: string, data: Uint8Array, now: Instant): Promise<PutOutcome> {
+  async put(
+    mailbox: string,
+    blobId: string,
+    data: Uint8Array,
+    now: Instant,
+    createdAt?: number,
+  ): Promise<PutOutcome> {
     if (!isMailboxName(mailbox)) throw new TypeError("not a mailbox name");
     if (this.#outcomeOf(mailbox, data.byteLength) !== "stored") {
       // What expired takes no room: drop it and look again.
@@ -203,7 +209,7 @@ class SqliteMailboxStore implements MailboxStore {
       const outcome = this.#outcomeOf(mailbox, data.byteLength);
       if (outcome !== "stored") return outcome;
     }
-    await this.#insert(mailbox, blobId, data, now);
+    await this.#insert(mailbox, blobId, data, now, createdAt);
     return "stored";
   }
 
@@ -232,6 +238,17 @@ class SqliteMailboxStore implements MailboxStore {
       }
     }
     return heads.sort((a, b) => a.position - b.position).slice(0, limit);
+  }
+
+  oldest(after: number, limit: number, now: Instant): readonly BlobHead[] {
+    const { expired } = secondsOf(now, this.#limits.blobTtlMs);
+    const rows = this.#all(
+      "SELECT position, mailbox, created_at, size, blob_id FROM blob WHERE position > ? AND created_at > ? ORDER BY position LIMIT ?",
+      after,
+      expired,
+      limit,
+    );
+    return rows.map((row) => headOf(Buffer.from(row.mailbox as Uint8Array).toString("hex"), row));
   }
 
   read(positions: readonly number[]): readonly (Uint8Array | undefined)[] {
@@ -345,9 +362,16 @@ class SqliteMailboxStore implements MailboxStore {
     await this.#writer[Symbol.asyncDispose]();
   }
 
-  async #insert(mailbox: string, blobId: string, data: Uint8Array, now: Instant): Promise<void> {
+  async #insert(
+    mailbox: string,
+    blobId: string,
+    data: Uint8Array,
+    now: Instant,
+    createdAtAnother?: number,
+  ): Promise<void> {
     this.#lastSecond = Math.max(this.#lastSecond, Math.floor(now / 1000));
-    const [position, createdAt, size] = [++this.#position, this.#lastSecond, data.byteLength];
+    const createdAt = createdAtAnother ?? this.#lastSecond;
+    const [position, size] = [++this.#position, data.byteLength];
     const blob = { position, mailbox, blobId, createdAt, size, committed: false };
     this.#recent.add(blob);
     this.#count(1, size + blobOverheadBytes);
