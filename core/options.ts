@@ -205,6 +205,21 @@ export function list(
   });
 }
 
+/**
+ * Prefixes of names, joined by commas, where the empty text is a prefix too: that of everything. Unset, and an empty list
+ * in a file, is none.
+ */
+export function prefixes(
+  of: Common<readonly string[] | undefined>,
+): OptionSpec<readonly string[] | undefined> {
+  return spec(of, {
+    kind: "list",
+    allowed: 'prefixes of names joined by commas; "" is everything',
+    parse: (value) => value.split(",").map((part) => part.trim()),
+    format: (value) => value?.join(",") ?? "",
+  });
+}
+
 /** One of a few words. */
 export function choice<const T extends string>(of: Common<T> & { of: readonly T[] }): OptionSpec<T> {
   const { of: words, ...common } = of;

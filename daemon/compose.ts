@@ -6,6 +6,7 @@ import { withCors } from "#edge/http/cors.ts";
 import { inheritedSocket, type Listener, listen } from "#edge/http/listener.ts";
 import type { ListenAt } from "#edge/http/listener-setup.ts";
 import { type Gate, rateLimitGate } from "#edge/http/rate-limit.ts";
+import type { TlsFiles } from "#edge/http/tls-files.ts";
 import { Rendezvous } from "#modes/rendezvous/rendezvous.ts";
 import { rendezvousRoutes } from "#modes/rendezvous/routes.ts";
 import { openMemoryRendezvousStore } from "#store/memory/rendezvous-store.ts";
@@ -177,9 +178,12 @@ function hostAndPort(address: string): { host: string; port: number } {
   };
 }
 
-function tlsFiles({ tlsCert, tlsKey }: Config): { cert: string; key: string } | undefined {
-  if (tlsCert !== undefined && tlsKey !== undefined) return { cert: tlsCert, key: tlsKey };
-  if (tlsCert === undefined && tlsKey === undefined) return undefined;
+function tlsFiles({ tlsCert, tlsKey, serverTlsRoot: clientRoots }: Config): TlsFiles | undefined {
+  if (tlsCert !== undefined && tlsKey !== undefined) return { cert: tlsCert, key: tlsKey, clientRoots };
+  if (tlsCert === undefined && tlsKey === undefined) {
+    if (clientRoots.length > 0) throw new OptionError("--server-tls-root: needs tls-cert and tls-key.");
+    return undefined;
+  }
   throw new OptionError(
     `--${tlsCert ? "tls-key" : "tls-cert"}: missing; TLS needs both tls-cert and tls-key.`,
   );

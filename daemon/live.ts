@@ -1,5 +1,4 @@
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { type Clock, systemEntropy } from "#core/clock.ts";
 import { watchTlsFiles } from "#edge/http/tls-files.ts";
 import { dialWebSocket } from "#edge/websocket/dial.ts";
@@ -9,9 +8,7 @@ import {
   WebTransportUnavailableError,
 } from "#edge/webtransport/webtransport-listener.ts";
 import type { AccessPolicy } from "#modes/live/auth/authorize.ts";
-import { KeyError, parseKeyFile, verifyingKey } from "#modes/live/auth/key.ts";
-import { firstOf, type KeySource, keyFolder, oneKey } from "#modes/live/auth/key-source.ts";
-import { publicAccess, publicAccessWarning } from "#modes/live/auth/public-access.ts";
+import { publicAccessWarning } from "#modes/live/auth/public-access.ts";
 import { certificateHash } from "#modes/live/certificate.ts";
 import type { Grant } from "#modes/live/grant.ts";
 import { Live } from "#modes/live/live.ts";
@@ -19,10 +16,13 @@ import { Peers } from "#modes/live/peers.ts";
 import { liveRoutes } from "#modes/live/routes.ts";
 import type { Routes } from "#wire/http/router.ts";
 import { every } from "./every.ts";
+import { liveAccess, textOf } from "./live-access.ts";
 import { type Config, OptionError } from "./options.ts";
 import { openPrivacyPass } from "./privacy-pass.ts";
-import { revokedTokens } from "./revoked-tokens.ts";
 import type { Logger, Metrics } from "./telemetry.ts";
+
+/** Without a key and without anything public, private tokens alone let somebody in. */
+const nobody: AccessPolicy = { keys: undefined, public: undefined };
 
 export interface LiveParts {
   readonly live: Live;
@@ -46,15 +46,14 @@ export async function openLive(
   metrics: Metrics,
   report: (error: unknown) => void,
 ): Promise<LiveParts | undefined> {
-  const [keys, open] = [await keysOf(config), publicAccess(config)];
-  if (!keys && !open && !config.privacypassEnabled && !config.privacypassServe) {
+  const access = await liveAccess(config, clock);
+  if (!access && !config.privacypassEnabled && !config.privacypassServe) {
     if (config.clusterRoot.length > 0)
       throw new OptionError("--cluster-root: needs auth-key or auth-public.");
     return undefined;
   }
-  const privacy = opening.use(await openPrivacyPass(config, keys, database, clock, log, report));
-  const revoked = config.authRevoked === undefined ? undefined : revokedTokens(config.authRevoked);
-  const policy: AccessPolicy = { keys, revoked, public: open, privacyPass: privacy.privacyPass };
+  const privacy = opening.use(await openPrivacyPass(config, access?.keys, database, clock, log, report));
+  const policy: AccessPolicy = { ...(access ?? nobody), privacyPass: privacy.privacyPass };
   const warning = publicAccessWarning(policy.public);
   if (warning) log.warn(warning);
   const certificateHashes = async () => {
@@ -62,7 +61,14 @@ export async function openLive(
     const hash = await certificateHash(await readFile(config.tlsCert, "utf8"));
     return hash === undefined ? [] : [hash];
   };
-  const live = new Live({ clock, entropy: systemEntropy, options: config, policy, certificateHashes });
+  const live = new Live({
+    clock,
+    entropy: systemEntropy,
+    options: config,
+    policy,
+    domains: config.authDomain,
+    certificateHashes,
+  });
   opening.defer(every(config.authRecheckMs, clock, () => void live.recheck().catch(report)));
   const webSocketOptions = webSocketOptionsOf(config);
   const webSocket = new LiveWebSocket(live, webSocketOptions, clock, report);
@@ -120,30 +126,12 @@ export async function listenLiveWebTransport(
   }
 }
 
-async function keysOf({ authKey, authKeyDir }: Config): Promise<KeySource | undefined> {
-  const sources: KeySource[] = [];
-  if (authKeyDir !== undefined) sources.push(keyFolder((name) => textOf(join(authKeyDir, name))));
-  if (authKey !== undefined) {
-    const text = await textOf(authKey);
-    if (text === undefined) throw new OptionError("--auth-key: the file cannot be read.");
-    try {
-      sources.push(oneKey(await verifyingKey(parseKeyFile(text))));
-    } catch (error) {
-      if (error instanceof KeyError) throw new OptionError(`--auth-key: ${error.message}.`);
-      throw error;
-    }
-  }
-  return sources.length === 0 ? undefined : firstOf(...sources);
-}
-
 async function tokenOf({ clusterToken }: Config): Promise<string | undefined> {
   if (clusterToken === undefined) return undefined;
   const text = await textOf(clusterToken);
   if (text === undefined) throw new OptionError("--cluster-token: the file cannot be read.");
   return text.trim();
 }
-
-const textOf = (path: string): Promise<string | undefined> => readFile(path, "utf8").catch(() => undefined);
 
 const webSocketOptionsOf = (config: Config): LiveWebSocketOptions => ({
   connectionWindowBytes: config.liveWindowBytes,

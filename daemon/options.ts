@@ -167,6 +167,8 @@ function readFile(path: string): Map<OptionKey, Given> {
   for (const [name, value] of flatten(table)) {
     const key = tomlKeys.get(name);
     if (!key) throw new OptionError(`${name} in ${path}: no such option.${suggestOption(name, flags)}`);
+    // Nothing listed is nothing set: joined, it would be the empty text, which can mean everything.
+    if (Array.isArray(value) && value.length === 0 && allOptions[key].default === undefined) continue;
     values.set(key, {
       name: `${name} in ${path}`,
       text: Array.isArray(value) ? value.join(",") : String(value),

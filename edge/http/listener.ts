@@ -142,7 +142,14 @@ function createServer(
   };
   if (!tls) return http.createServer(options, serve);
   return http2.createSecureServer(
-    { ...options, ...readTlsFiles(tls), allowHTTP1: true },
+    // A client without a certificate, or with one nobody trusts, is a client like any other.
+    {
+      ...options,
+      ...readTlsFiles(tls),
+      requestCert: (tls.clientRoots?.length ?? 0) > 0,
+      rejectUnauthorized: false,
+      allowHTTP1: true,
+    },
     serve,
   ) as unknown as Server;
 }

@@ -89,6 +89,16 @@ export const httpOptions = {
     doc: "PEM file of the certificate chain. With `tls-key` the relay speaks HTTPS and HTTP/2; both are read again when they change.",
     allowed: "a file name",
   }),
+  serverTlsRoot: list({
+    default: [],
+    doc: "PEM files of authorities whose client certificates are trusted. A client may show one; who does gets all of live below the path of its URL, until the certificate expires.",
+    allowed: "file names joined by commas",
+    also: {
+      flags: ["web-https-root"],
+      env: ["MOQ_SERVER_TLS_ROOT", "MOQ_WEB_HTTPS_ROOT"],
+      toml: ["server.tls.root", "web.https.root"],
+    },
+  }),
   tlsKey: text({
     default: undefined,
     doc: "PEM file of the certificate's private key.",

@@ -4,10 +4,20 @@ import { dirname } from "node:path";
 export interface TlsFiles {
   readonly cert: string;
   readonly key: string;
+  /** Authorities whose client certificates are trusted; none: clients are not asked for one. */
+  readonly clientRoots?: readonly string[];
 }
 
-export function readTlsFiles(files: TlsFiles): { cert: Buffer; key: Buffer } {
-  return { cert: readFileSync(files.cert), key: readFileSync(files.key) };
+/** What the files hold, in the words of `tls.createSecureContext`. */
+export interface TlsMaterial {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+  readonly ca?: Buffer[];
+}
+
+export function readTlsFiles({ cert, key, clientRoots = [] }: TlsFiles): TlsMaterial {
+  const ca = clientRoots.length === 0 ? {} : { ca: clientRoots.map((path) => readFileSync(path)) };
+  return { cert: readFileSync(cert), key: readFileSync(key), ...ca };
 }
 
 /**
@@ -16,7 +26,7 @@ export function readTlsFiles(files: TlsFiles): { cert: Buffer; key: Buffer } {
  */
 export function watchTlsFiles(
   files: TlsFiles,
-  changed: (pair: { cert: Buffer; key: Buffer }) => void,
+  changed: (material: TlsMaterial) => void,
   failed: (error: unknown) => void,
 ): () => void {
   let timer: NodeJS.Timeout | undefined;
@@ -28,7 +38,9 @@ export function watchTlsFiles(
     }
   };
   // Folders, not files: renewals replace files, and a watched file that was replaced is watched no more.
-  const watchers = [...new Set([dirname(files.cert), dirname(files.key)])].map((folder) =>
+  const watchers = [
+    ...new Set([files.cert, files.key, ...(files.clientRoots ?? [])].map((file) => dirname(file))),
+  ].map((folder) =>
     watch(folder, () => {
       clearTimeout(timer);
       timer = setTimeout(reload, 100);

@@ -10,6 +10,7 @@ import { type SessionConnection, WebTransportSession } from "./webtransport-sess
 /** What a client asks for with its CONNECT. */
 export interface ConnectRequest {
   path: string;
+  authority: string | undefined;
   /** Names of the versions it offers (`WT-Available-Protocols`). */
   protocols: readonly string[];
 }
@@ -224,6 +225,7 @@ function decodeConnect(section: Uint8Array): ConnectRequest | undefined {
   const offered = fields.get("wt-available-protocols") ?? "";
   return {
     path: fields.get(":path") ?? "/",
+    authority: fields.get(":authority"),
     protocols: Array.from(offered.matchAll(/"([^"\\]*)"/g), (match) => match[1]!),
   };
 }

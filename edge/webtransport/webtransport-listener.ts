@@ -155,16 +155,18 @@ const exactBuffer = (bytes: Uint8Array): ArrayBuffer => new Uint8Array(bytes).bu
 /** Chooses the version the client and we both name first in our order; without one, SETUP decides. */
 async function answer<Admission>(
   acceptor: LiveAcceptor<Admission>,
-  { path, protocols }: ConnectRequest,
+  { path, authority, protocols }: ConnectRequest,
   report: (error: unknown) => void,
 ): Promise<ConnectAnswer> {
   const chosen = liteNames.find(({ name }) => protocols.includes(name));
-  const url = new URL(path, "https://relay.invalid");
+  const [pathname = "/", ...query] = path.split("?");
   try {
     const admission = await acceptor.admit({
-      path: url.pathname,
-      query: url.searchParams,
+      path: pathname,
+      query: new URLSearchParams(query.join("?")),
       authorization: undefined,
+      host: authority,
+      transport: "quic",
     });
     return {
       protocol: chosen?.name,

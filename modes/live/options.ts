@@ -28,6 +28,11 @@ export const liveOptions = {
     doc: "Prefixes whose announcements one session may watch at once.",
   }),
   liveFetchesMax: integer({ default: 200, atLeast: 1, doc: "Requests to `/fetch` under way at once." }),
+  liveEventStreamsMax: integer({
+    default: 200,
+    atLeast: 1,
+    doc: "Event streams of `/announced` open at once; one more is answered 503.",
+  }),
   liveCacheMaxBytes: bytes({
     default: 512 * 2 ** 20,
     atLeast: 2 ** 20,
