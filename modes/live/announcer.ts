@@ -45,6 +45,8 @@ export class Announcer implements Watcher {
   close(): void {
     for (const cancel of this.#cancels) cancel();
     this.#cancels = [];
+    for (const path of this.#told.keys()) this.#session.traffic.unannounced(path);
+    this.#told.clear();
   }
 
   onRoutes(path: string, routes: readonly Route[]): void {
@@ -58,10 +60,12 @@ export class Announcer implements Watcher {
     if (route === undefined) {
       if (before === undefined) return;
       this.#told.delete(path);
+      this.#session.traffic.unannounced(path);
       this.#send({ active: false, suffix: this.#suffix(path), hops: [] });
       return;
     }
     this.#told.set(path, route);
+    if (before === undefined) this.#session.traffic.announced(path);
     if (before !== undefined && sameAnnouncement(before, route)) return;
     // A second active replaces the first from 05 on; the older ones must see an end between.
     if (before !== undefined && this.#session.version < 5) {
@@ -90,6 +94,7 @@ export class Announcer implements Watcher {
     }
     for (const [path, route] of initial) {
       this.#told.set(path, route);
+      this.#session.traffic.announced(path);
       if (version > 2) this.#sendActive(path, route);
     }
   }
