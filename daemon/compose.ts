@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { systemClock } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
+import { AcceptHealth } from "#edge/http/accept-health.ts";
 import { ClientAddresses } from "#edge/http/client-address.ts";
 import { withCors } from "#edge/http/cors.ts";
 import { inheritedSocket, type Listener, listen } from "#edge/http/listener.ts";
@@ -16,6 +17,8 @@ import { emptyReply, type Match, type Routes } from "#wire/http/router.ts";
 import { buildInfo } from "./build-info.ts";
 import { composeMailbox } from "./compose-mailbox.ts";
 import { listenLiveWebTransport, openLive } from "./live.ts";
+import { measureAccepts } from "./live-metrics.ts";
+import { liveOps } from "./live-ops.ts";
 import { openApiRoutes } from "./openapi.ts";
 import { opsHandler } from "./ops.ts";
 import { type Config, OptionError } from "./options.ts";
@@ -83,8 +86,13 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
   const handler = withCors(policy, router(routes, metrics, log, rateLimitGate(config, clock)));
   const tls = tlsFiles(config);
   const shared = { limits: config, addresses: new ClientAddresses(config.trustedProxies), report };
+  const accepts = ["web", "internal"].map((name) => new AcceptHealth(name, () => clock.now())) as [
+    AcceptHealth,
+    AcceptHealth,
+  ];
   const main = await listen({
     ...shared,
+    health: accepts[0],
     at: inheritedSocket(env, process.pid) ?? listenAddress(config),
     handler,
     ...(live ? { onUpgrade: (...upgrade) => void live.webSocket.upgrade(...upgrade) } : {}),
@@ -102,9 +110,17 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
     listen({
       ...shared,
       at,
-      handler: opsHandler({ metrics, build: buildInfo(), isReady: () => ready, token: config.metricsToken }),
+      health: accepts[1],
+      handler: opsHandler({
+        metrics,
+        build: buildInfo(),
+        isReady: () => ready,
+        token: config.metricsToken,
+        live: live && liveOps(live, () => (ready = false)),
+      }),
     }),
   );
+  measureAccepts(ops ? accepts : [accepts[0]], metrics);
   if (ops) log.info({ url: ops.url }, "operations listener");
 
   ready = true;

@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { constants, deflateRawSync } from "node:zlib";
 import { type Clock, systemEntropy } from "#core/clock.ts";
 import { watchTlsFiles } from "#edge/http/tls-files.ts";
 import { dialWebSocket } from "#edge/websocket/dial.ts";
@@ -14,9 +15,11 @@ import type { Grant } from "#modes/live/grant.ts";
 import { Live } from "#modes/live/live.ts";
 import { Peers } from "#modes/live/peers.ts";
 import { liveRoutes } from "#modes/live/routes.ts";
+import { StatsBroadcasts } from "#modes/live/stats-broadcasts.ts";
 import type { Routes } from "#wire/http/router.ts";
 import { every } from "./every.ts";
 import { liveAccess, textOf } from "./live-access.ts";
+import { measureTraffic } from "./live-metrics.ts";
 import { type Config, OptionError } from "./options.ts";
 import { openPrivacyPass } from "./privacy-pass.ts";
 import type { Logger, Metrics } from "./telemetry.ts";
@@ -84,6 +87,13 @@ export async function openLive(
   });
   metrics.gauge("postern_live_cluster_links", "Links with other relays that are up.", () => peers.linked);
   measure(live, metrics);
+  measureTraffic(live.relay, metrics);
+  if (config.statsEnabled) {
+    const deflate = (bytes: Uint8Array) => deflateRawSync(bytes, { finishFlush: constants.Z_SYNC_FLUSH });
+    const stats = new StatsBroadcasts({ relay: live.relay, clock, options: config, deflate });
+    stats.start();
+    opening.defer(() => stats.close());
+  }
   return { live, webSocket, peers, routes: [liveRoutes(live), ...privacy.routes] };
 }
 

@@ -35,14 +35,18 @@ const daemonOptions = {
   }),
   opsListen: text({
     default: "auto",
-    doc: "Address of the operations listener (`/health`, `/ready`, `/metrics`, `/build-info`): HOST:PORT, `auto` (127.0.0.1:8081, or a free port if that is taken) or `off`. Keep it away from the public.",
+    doc: "Address of the operations listener (`/health`, `/ready`, `/metrics`, `/build-info`; of live `/nodes`, `/sessions`, `/drain`): HOST:PORT, `auto` (127.0.0.1:8081, or a free port if that is taken) or `off`. Keep it away from the public.",
     pattern: /^(auto|off|.+:\d{1,5})$/,
     allowed: "HOST:PORT, auto or off",
-    also: { env: ["RELAY_METRICS_ADDR"] },
+    also: {
+      flags: ["internal-listen"],
+      env: ["RELAY_METRICS_ADDR", "MOQ_INTERNAL_LISTEN"],
+      toml: ["internal.listen"],
+    },
   }),
   metricsToken: text({
     default: undefined,
-    doc: "Bearer token that `/metrics` asks for; without it everybody who reaches the operations listener may read them.",
+    doc: "Bearer token that `/metrics`, `/nodes`, `/sessions` and `/drain` ask for; without it everybody who reaches the operations listener may use them.",
     allowed: "any text",
     secret: true,
     also: { env: ["RELAY_METRICS_TOKEN"] },

@@ -1,6 +1,7 @@
 import type http from "node:http";
 import type { Duplex } from "node:stream";
 import type { Handler } from "#wire/http/request.ts";
+import type { AcceptHealth } from "./accept-health.ts";
 import type { ClientAddresses } from "./client-address.ts";
 import type { TlsFiles } from "./tls-files.ts";
 
@@ -22,6 +23,8 @@ export interface ListenerSetup {
   /** Takes over a connection that asks to become a WebSocket; without it such a request is an ordinary one. */
   readonly onUpgrade?: (request: http.IncomingMessage, socket: Duplex, head: Buffer) => void;
   readonly tls?: TlsFiles;
+  /** Told of each connection, and of each that could not be accepted. */
+  readonly health?: AcceptHealth;
   /** Hears what went wrong on our side, without anything of the request. */
   readonly report: (error: unknown) => void;
 }

@@ -61,6 +61,7 @@ export async function listen(setup: ListenerSetup): Promise<Listener> {
   const sockets = new Set<Socket>();
   server.on("connection", (socket: Socket) => {
     sockets.add(socket);
+    setup.health?.accepted();
     socket.once("close", () => sockets.delete(socket));
   });
   server.on(setup.tls ? "secureConnection" : "connection", (socket: Socket) => {
@@ -83,6 +84,12 @@ export async function listen(setup: ListenerSetup): Promise<Listener> {
     unwatch();
     throw error;
   }
+
+  // From here on an error is a connection that could not be accepted; the others go on.
+  server.on("error", (error) => {
+    setup.health?.failed(error);
+    report(error);
+  });
 
   return {
     url: urlOf(server.address() as AddressInfo, setup.tls !== undefined),

@@ -1,7 +1,7 @@
 import type { Cancel, Clock, Entropy } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
 import type { ValuesOf } from "#core/options.ts";
-import type { Knock, LiveAcceptor } from "#wire/live/acceptor.ts";
+import type { Knock, LiveAcceptor, TransportKind } from "#wire/live/acceptor.ts";
 import { liveError } from "#wire/live/error-code.ts";
 import type { Transport } from "#wire/live/transport.ts";
 import { type AccessPolicy, authorize } from "./auth/authorize.ts";
@@ -15,11 +15,10 @@ import { Relay } from "./relay.ts";
 
 export type LiveOptions = ValuesOf<typeof liveOptions>;
 
-/** What a session with a token was let in by. */
+/** What a session was let in by. */
 interface Admission {
   readonly path: string;
   readonly credentials: Credentials;
-  readonly jwt: string;
 }
 
 /** An event stream over HTTP: it lives by a grant as a session does. */
@@ -86,7 +85,7 @@ export class Live implements LiveAcceptor<Grant> {
     const path = sessionPathOf(knock, this.#domains);
     const credentials = credentialsOf(knock);
     const grant = await authorize(path, credentials, this.clock.now(), this.#policy);
-    if (credentials.jwt) this.#admissions.set(grant, { path, credentials, jwt: credentials.jwt });
+    this.#admissions.set(grant, { path, credentials });
     return grant;
   }
 
@@ -99,8 +98,8 @@ export class Live implements LiveAcceptor<Grant> {
     let ended = 0;
     for (const one of [...this.relay.sessions, ...this.#feeds]) {
       const admission = this.#admissions.get(one.grant);
-      if (admission === undefined) continue;
-      const key = `${admission.path} ${admission.jwt}`;
+      if (!admission?.credentials.jwt) continue;
+      const key = `${admission.path} ${admission.credentials.jwt}`;
       let good = outcomes.get(key);
       if (!good) {
         good = this.#isGood(admission);
@@ -126,8 +125,13 @@ export class Live implements LiveAcceptor<Grant> {
 
   /** The ids of a session's token and of its key, as far as it has them: an operator ends sessions by them. */
   tokenOf(grant: Grant): { readonly id: string; readonly kid: string | undefined } | undefined {
-    const jwt = this.#admissions.get(grant)?.jwt;
+    const jwt = this.#admissions.get(grant)?.credentials.jwt;
     return jwt === undefined ? undefined : { id: tokenId(jwt), kid: kidOf(jwt) };
+  }
+
+  /** How a session came; undefined for one that we opened. */
+  transportOf(grant: Grant): TransportKind | undefined {
+    return this.#admissions.get(grant)?.credentials.transport;
   }
 
   accept(transport: Transport, grant: Grant): void {

@@ -1,6 +1,7 @@
 import { RelayError } from "#core/errors.ts";
 import type { TransportKind } from "#wire/live/acceptor.ts";
 import { normalizePath } from "../path.ts";
+import { tierPattern } from "../tier.ts";
 import { type Grants, isUseless } from "./grants.ts";
 import { KeyError, parseKeyFile, type VerifyingKey, verifyingKey } from "./key.ts";
 
@@ -121,9 +122,6 @@ async function parseKey(value: unknown): Promise<VerifyingKey> {
     throw error;
   }
 }
-
-/** It becomes part of a metric and of a track's name. */
-export const tierPattern = /^[A-Za-z0-9_.-]+(\/[A-Za-z0-9_.-]+)*$/;
 
 function parseTier(value: unknown): string {
   if (typeof value !== "string" || value.length > 128 || !tierPattern.test(value))

@@ -1,5 +1,5 @@
 import { choice, duration, flag, integer, list, type OptionSet, prefixes, text } from "#core/options.ts";
-import { tierPattern } from "./auth-service.ts";
+import { tierPattern } from "../tier.ts";
 
 /** Who may use the live mode. The other names are the original relay's. */
 export const liveAuthOptions = {
