@@ -1,5 +1,6 @@
 import { Counter, Gauge } from "prom-client";
 import type { AcceptHealth } from "#edge/http/accept-health.ts";
+import type { Live } from "#modes/live/live.ts";
 import type { Relay } from "#modes/live/relay.ts";
 import type { Presence, Traffic } from "#modes/live/traffic.ts";
 import type { Metrics } from "./telemetry.ts";
@@ -58,6 +59,18 @@ export function measureTraffic({ traffic }: Relay, { registry }: Metrics): void 
       },
     });
   }
+}
+
+/** How many sessions a drain still waits for; 0 when none is under way. */
+export function measureDrain(live: Live, { registry }: Metrics): void {
+  new Gauge({
+    name: "moq_relay_draining_sessions",
+    help: "Live sessions that were asked to go and have not gone yet.",
+    registers: [registry],
+    collect() {
+      this.set(live.relay.draining ? live.relay.sessionCount : 0);
+    },
+  });
 }
 
 /** How the daemon's listeners fare at accepting connections. */

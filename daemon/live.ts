@@ -19,7 +19,7 @@ import { StatsBroadcasts } from "#modes/live/stats-broadcasts.ts";
 import type { Routes } from "#wire/http/router.ts";
 import { every } from "./every.ts";
 import { liveAccess, textOf } from "./live-access.ts";
-import { measureTraffic } from "./live-metrics.ts";
+import { measureDrain, measureTraffic } from "./live-metrics.ts";
 import { type Config, OptionError } from "./options.ts";
 import { openPrivacyPass } from "./privacy-pass.ts";
 import type { Logger, Metrics } from "./telemetry.ts";
@@ -88,6 +88,7 @@ export async function openLive(
   metrics.gauge("postern_live_cluster_links", "Links with other relays that are up.", () => peers.linked);
   measure(live, metrics);
   measureTraffic(live.relay, metrics);
+  measureDrain(live, metrics);
   if (config.statsEnabled) {
     const deflate = (bytes: Uint8Array) => deflateRawSync(bytes, { finishFlush: constants.Z_SYNC_FLUSH });
     const stats = new StatsBroadcasts({ relay: live.relay, clock, options: config, deflate });

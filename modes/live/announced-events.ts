@@ -3,7 +3,7 @@ import { RelayError } from "#core/errors.ts";
 import { covers, type Grant } from "./grant.ts";
 import type { Live } from "./live.ts";
 import type { Route } from "./origin.ts";
-import { isClusterPath, joinPath, stripPrefix } from "./path.ts";
+import { joinPath, stripPrefix } from "./path.ts";
 
 /** Between two comments that keep proxies from closing a silent stream. */
 const keepAliveMs = 15_000;
@@ -81,7 +81,8 @@ class AnnouncedFeed {
   }
 
   #onRoutes(path: string, routes: readonly Route[]): void {
-    if (isClusterPath(path) && !this.grant.cluster) return;
+    const { grant } = this;
+    if (!grant.cluster && !this.#live.relay.origin.shows(path, grant.root)) return;
     const name = stripPrefix(this.grant.root, path);
     if (name === undefined) return;
     const isThere = routes.length > 0;

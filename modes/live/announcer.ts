@@ -10,7 +10,7 @@ import {
 import type { ControlStream } from "./control-stream.ts";
 import { coveredPrefixes } from "./grant.ts";
 import { type Route, samePublisher, type Watcher } from "./origin.ts";
-import { isClusterPath, joinPath, normalizePath, stripPrefix } from "./path.ts";
+import { joinPath, normalizePath, stripPrefix } from "./path.ts";
 import type { SessionContext } from "./session-context.ts";
 import type { TrackSource } from "./track.ts";
 
@@ -50,7 +50,8 @@ export class Announcer implements Watcher {
   }
 
   onRoutes(path: string, routes: readonly Route[]): void {
-    if (isClusterPath(path) && !this.#session.grant.cluster) return;
+    const { origin, grant } = this.#session;
+    if (!grant.cluster && !origin.shows(path, this.#prefix)) return;
     const route = routes.find((candidate) => this.#visible(candidate));
     if (this.#initial !== undefined) {
       if (route !== undefined) this.#initial.set(path, route);

@@ -9,6 +9,7 @@ import type { TrackSubscriber } from "./track.ts";
 /** A whole group's payloads, one after the other. */
 export interface FetchedGroup {
   sequence: number;
+  frames: number;
   payload: Uint8Array<ArrayBuffer>;
 }
 
@@ -114,7 +115,7 @@ function readWhole(group: Group, finish: Finish): () => void {
       if (body.state === "open") return;
       finish(
         body.state === "complete"
-          ? { sequence: group.sequence, payload: payloadOf(body.chunks) }
+          ? { sequence: group.sequence, frames: group.frames, payload: payloadOf(body.chunks) }
           : "not_found",
       );
     },

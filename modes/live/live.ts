@@ -144,7 +144,7 @@ export class Live implements LiveAcceptor<Grant> {
    * drains. Answers what gives the place back; undefined where none is free.
    */
   openFeed(feed: Feed): Cancel | undefined {
-    if (!this.relay.open || this.#feeds.size >= this.options.liveEventStreamsMax) return undefined;
+    if (this.relay.draining || this.#feeds.size >= this.options.liveEventStreamsMax) return undefined;
     this.#feeds.add(feed);
     const { expiresAt } = feed.grant;
     const cancelExpiry =

@@ -2,7 +2,7 @@ import type { Cancel, Clock } from "#core/clock.ts";
 import { liveError } from "#wire/live/error-code.ts";
 import type { GroupCache } from "./cache.ts";
 import type { LiveLimits } from "./limits.ts";
-import { prefixesOf } from "./path.ts";
+import { hasPrefix, isClusterPath, prefixesOf } from "./path.ts";
 import { Track, type TrackSource } from "./track.ts";
 import type { TrafficCounts } from "./traffic.ts";
 
@@ -59,6 +59,8 @@ export class Origin {
   readonly #broadcasts = new Map<string, Broadcast>();
   readonly #watchers = new Map<string, Set<Watcher>>();
   #routes = 0;
+  /** What is below is shown only to who asks for something below it: it is about the relay, not of its users. */
+  hiddenPrefix: string | undefined;
 
   constructor(limits: LiveLimits, clock: Clock, cache: GroupCache, counts: TrafficCounts) {
     this.#limits = limits;
@@ -77,6 +79,13 @@ export class Origin {
 
   find(path: string): Broadcast | undefined {
     return this.#broadcasts.get(path);
+  }
+
+  /** Whether who asks for all below `prefix`, and is no relay of the cluster, is shown the broadcast. */
+  shows(path: string, prefix: string): boolean {
+    if (isClusterPath(path)) return false;
+    const { hiddenPrefix: hidden } = this;
+    return hidden === undefined || !hasPrefix(hidden, path) || hasPrefix(hidden, prefix);
   }
 
   /** `source` has the broadcast; a second time replaces its route. */

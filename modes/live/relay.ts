@@ -42,6 +42,11 @@ export class Relay implements SessionHome {
     return this.#sessions.size;
   }
 
+  /** Whether the open sessions were asked to go. */
+  get draining(): boolean {
+    return this.#draining;
+  }
+
   /** Whether another session may begin. */
   get open(): boolean {
     return !this.#draining && this.#sessions.size < this.limits.sessionsMax;

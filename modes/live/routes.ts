@@ -8,9 +8,10 @@ import type { Knock } from "#wire/live/acceptor.ts";
 import { announcedEvents } from "./announced-events.ts";
 import { decodePath } from "./auth/session-path.ts";
 import { covers, type Grant } from "./grant.ts";
-import { fetchGroup } from "./group-fetch.ts";
+import { type FetchedGroup, type FetchFailure, fetchGroup } from "./group-fetch.ts";
 import type { Live } from "./live.ts";
-import { isClusterPath, stripPrefix } from "./path.ts";
+import { stripPrefix } from "./path.ts";
+import { SessionTraffic } from "./session-traffic.ts";
 
 type Respond = (request: RelayRequest, live: Live, rest: string) => Promise<Response>;
 
@@ -75,7 +76,7 @@ async function announced(request: RelayRequest, live: Live, rest: string): Promi
     return announcedEvents(grant, request.signal, live);
   const names: string[] = [];
   for (const { path } of live.relay.origin.broadcasts) {
-    if (isClusterPath(path) && !grant.cluster) continue;
+    if (!grant.cluster && !live.relay.origin.shows(path, grant.root)) continue;
     const name = stripPrefix(grant.root, path);
     if (name !== undefined && covers(grant.get, name)) names.push(name);
   }
@@ -97,6 +98,7 @@ async function fetchTrack(request: RelayRequest, live: Live, rest: string): Prom
   const path = readable(grant);
   if (path === undefined) throw new RelayError("unauthorized", { text: "This broadcast may not be watched" });
   const track = decodePath(rest.slice(slash + 1));
+  const counts = new SessionTraffic(live.relay.traffic, () => grant.tier ?? "");
   const fetched = await live.fetchUnderway(() =>
     fetchGroup(
       live.relay,
@@ -105,6 +107,7 @@ async function fetchTrack(request: RelayRequest, live: Live, rest: string): Prom
       { timeoutMs: live.options.liveFetchTimeoutMs, signal: request.signal },
     ),
   );
+  if (fetched !== "busy") countFetch(counts, path, fetched);
   if (fetched === "busy") throw new RelayError("too_many_waiters", { retryAfterSeconds: 1 });
   if (fetched === "unchanged") return new Reply(304, [...groupHeaders(knownGroup(request)!)]);
   if (fetched === "timed_out") return plain(504, "No whole group came in time.");
@@ -114,6 +117,18 @@ async function fetchTrack(request: RelayRequest, live: Live, rest: string): Prom
     [["content-type", "application/octet-stream"], ...groupHeaders(fetched.sequence)],
     fetched.payload,
   );
+}
+
+/** Asked for is counted as such, whatever came of it; only what exists, so that nobody makes up rows. */
+function countFetch(counts: SessionTraffic, path: string, fetched: FetchedGroup | FetchFailure): void {
+  if (fetched === "not_found") return;
+  const traffic = counts.fetched(path);
+  if (typeof fetched === "object") {
+    traffic.groups++;
+    traffic.frames += fetched.frames;
+    traffic.bytes += fetched.payload.length;
+  }
+  counts.fetchEnded(path);
 }
 
 /** The broadcast a grant names by its path, if it may be read. */

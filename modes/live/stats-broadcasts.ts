@@ -53,6 +53,7 @@ export class StatsBroadcasts {
   start(): void {
     const { relay, options } = this.#setup;
     relay.traffic.excluded = this.#prefix;
+    relay.origin.hiddenPrefix = this.#prefix;
     relay.traffic.isReported = true;
     if (options.statsDepth === 0) this.#open("");
     this.#tick();
