@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import fc from "fast-check";
 import { SignJWT } from "jose";
 import { type ErrorCode, RelayError } from "#core/errors.ts";
+import { AuthService } from "./auth-service.ts";
 import { type AccessPolicy, authorize } from "./authorize.ts";
 import { algorithms, type KeyFile, newKeyFile, publicKeyFile, signingKey, verifyingKey } from "./key.ts";
 import { firstOf, keyFolder, oneKey } from "./key-source.ts";
@@ -272,4 +273,39 @@ test("a relay that is open to the whole world says so, one that is not says noth
   assert.match(warning({ authPublicSubscribe: ["/"] }) ?? "", /ANYBODY may WATCH/);
   assert.equal(warning({ authPublic: ["anon"] }), undefined);
   assert.equal(warning({}), undefined);
+});
+
+describe("a session with a certificate", () => {
+  const policy: AccessPolicy = { keys: undefined, public: undefined, mtlsTier: "trusted" };
+  const at = (path: string, expiresAt: number, more: Partial<AccessPolicy> = {}) =>
+    authorize(path, { jwt: "not.even.one", privateTokens: [], clientCertificate: { expiresAt } }, now, {
+      ...policy,
+      ...more,
+    });
+
+  test("has everything below its path until the certificate ends", async () => {
+    assert.deepEqual(await at("room", now + hourMs), {
+      root: "room",
+      put: [""],
+      get: [""],
+      cluster: false,
+      expiresAt: now + hourMs,
+      tier: "trusted",
+    });
+    assert.equal((await at("/", now + hourMs)).cluster, true);
+    await assert.rejects(at("room", now), refusal("unauthorized", "The certificate has expired"));
+  });
+
+  test("is where the service says, and refused when that fails", async () => {
+    const asked: string[] = [];
+    const service = new AuthService("https://auth.example/", async (url) => {
+      asked.push(url);
+      return '{"alias":"x7k2","tier":"region"}';
+    });
+    const { root, tier } = await at("room", now + hourMs, { service });
+    assert.deepEqual([root, tier], ["x7k2", "region"]);
+    assert.deepEqual(asked, ["https://auth.example/?root=room&mtls=true"]);
+    const down = new AuthService("https://auth.example/", () => Promise.reject(new Error("no")));
+    await assert.rejects(at("room", now + hourMs, { service: down }), refusal("auth_unavailable"));
+  });
 });
