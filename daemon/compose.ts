@@ -95,7 +95,7 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
     health: accepts[0],
     at: inheritedSocket(env, process.pid) ?? listenAddress(config),
     handler,
-    ...(live ? { onUpgrade: (...upgrade) => void live.webSocket.upgrade(...upgrade) } : {}),
+    ...(live && config.webWs ? { onUpgrade: (...upgrade) => void live.webSocket.upgrade(...upgrade) } : {}),
     ...(tls ? { tls } : {}),
   });
   starting.defer(() => main.close(0));

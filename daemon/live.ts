@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { totalmem } from "node:os";
 import { constants, deflateRawSync } from "node:zlib";
 import { type Clock, systemEntropy } from "#core/clock.ts";
 import { watchTlsFiles } from "#edge/http/tls-files.ts";
@@ -67,7 +68,7 @@ export async function openLive(
   const live = new Live({
     clock,
     entropy: systemEntropy,
-    options: config,
+    options: { ...config, liveCacheMaxBytes: bytesOfMemory(config.liveCacheMaxBytes) },
     policy,
     domains: config.authDomain,
     certificateHashes,
@@ -135,6 +136,12 @@ export async function listenLiveWebTransport(
       throw new OptionError(`--webtransport: ${error.message}.`);
     throw error;
   }
+}
+
+/** Of what the process may use, where it is told of a bound. */
+function bytesOfMemory(sizeOrShare: number): number {
+  const available = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
+  return sizeOrShare <= 1 ? Math.floor(sizeOrShare * available) : sizeOrShare;
 }
 
 async function tokenOf({ clusterToken }: Config): Promise<string | undefined> {

@@ -1,4 +1,4 @@
-import { bytes, choice, duration, flag, integer, list, text } from "#core/options.ts";
+import { bytes, choice, duration, flag, integer, list, memory, text } from "#core/options.ts";
 import { tierPattern } from "./tier.ts";
 
 /** What an operator may set for live. Names and defaults are the original relay's where it has them. */
@@ -34,7 +34,7 @@ export const liveOptions = {
     atLeast: 1,
     doc: "Event streams of `/announced` open at once; one more is answered 503.",
   }),
-  liveCacheMaxBytes: bytes({
+  liveCacheMaxBytes: memory({
     default: 512 * 2 ** 20,
     atLeast: 2 ** 20,
     doc: "Groups kept in memory, all tracks together. The latest group of each track goes last.",
@@ -131,6 +131,11 @@ export const liveOptions = {
     atLeast: "1s",
     atMost: "1h",
     doc: "A live connection that has been silent for so long is dropped.",
+  }),
+  webWs: flag({
+    default: true,
+    doc: "Serve live over WebSocket on the public listener.",
+    also: { env: ["MOQ_WEB_WS"], toml: ["web.ws"] },
   }),
   webtransport: choice({
     default: "off",
