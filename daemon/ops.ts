@@ -20,7 +20,15 @@ export interface OpsParts {
 /** What operators and their tools ask: is it alive, does it take traffic, what does it count, which build is it. */
 export function opsHandler({ metrics, build, isReady, token, live }: OpsParts): Handler {
   const isAllowed = (request: RelayRequest) => token === undefined || bearerIs(request, token);
-  const unauthorized = () => new Reply(401, [["www-authenticate", "Bearer"]], "Unauthorized");
+  const unauthorized = () =>
+    new Reply(
+      401,
+      [
+        ["www-authenticate", "Bearer"],
+        ["content-type", "text/plain; charset=utf-8"],
+      ],
+      "Unauthorized",
+    );
   const json = (status: number, value: unknown) =>
     new Reply(
       status,
