@@ -40,7 +40,10 @@ export async function listenLiveWebTransport(
       "WebTransport runs on an old QUIC library with known weaknesses. Keep it away from the open internet.",
     );
   }
-  const options = { ...at, certificate: certificates.pairs[0]!, ...limitsOf(parts) };
+  // For `localhost` browsers go to ::1 and, over QUIC, nowhere else.
+  const hosts: WebTransportOptions["hosts"] = at.host === "127.0.0.1" ? ["127.0.0.1", "::1"] : [at.host];
+  const certificate = certificates.pairs[0]!;
+  const options = { hosts, port: at.port, certificate, ...limitsOf(parts) };
   const listen = webtransport === "quiche" ? listenQuiche : listenMoq;
   let listener: WebTransportListener;
   try {
@@ -58,7 +61,7 @@ export async function listenLiveWebTransport(
   metrics.gauge("postern_live_webtransport_connections", "QUIC connections.", () => listener.connections());
 }
 
-function limitsOf({ limits }: LiveParts): Omit<WebTransportOptions, "host" | "port" | "certificate"> {
+function limitsOf({ limits }: LiveParts): Omit<WebTransportOptions, "hosts" | "port" | "certificate"> {
   const { connectionWindowBytes, streamWindowBytes, streamsMax, idleTimeoutMs, pingIntervalMs } = limits;
   return { connectionWindowBytes, streamWindowBytes, streamsMax, idleTimeoutMs, pingIntervalMs };
 }

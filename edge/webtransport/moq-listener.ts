@@ -33,7 +33,7 @@ export async function listenMoq<Admission>(
   report: (error: unknown) => void,
 ): Promise<WebTransportListener> {
   const listener = new MoqListener(loadMoqBinding(), acceptor, options, clock, report);
-  listener.bind();
+  listener.open();
   return listener;
 }
 
@@ -41,7 +41,6 @@ class MoqListener<Admission> implements WebTransportListener {
   readonly port: number;
   readonly #binding: MoqBinding;
   readonly #acceptor: LiveAcceptor<Admission>;
-  readonly #options: WebTransportOptions;
   readonly #clock: Clock;
   readonly #report: (error: unknown) => void;
   readonly #sessions = new Map<MoqSession, Promise<void>>();
@@ -51,8 +50,9 @@ class MoqListener<Admission> implements WebTransportListener {
   #cancelNext: Cancel = () => {};
   /** Requests whose answer is still to be found. */
   #answering = 0;
-  /** Ends with the accepting; undefined while there is none. */
-  #accepting: Promise<void> | undefined;
+  /** Addresses to listen at, and where it is done: each ends with the accepting. */
+  #hosts: readonly string[];
+  readonly #accepting = new Map<string, Promise<void>>();
   #stopping = false;
   #closed = false;
 
@@ -65,7 +65,7 @@ class MoqListener<Admission> implements WebTransportListener {
   ) {
     this.#binding = binding;
     this.#acceptor = acceptor;
-    this.#options = options;
+    this.#hosts = options.hosts;
     this.port = options.port;
     this.#certificate = options.certificate;
     this.#clock = clock;
@@ -80,13 +80,24 @@ class MoqListener<Admission> implements WebTransportListener {
     return this.#sessions.size;
   }
 
-  /** Throws the library's error where the address cannot be had. */
-  bind(): void {
+  /** Opens the port. Throws the library's error where the first address cannot be had. */
+  open(): void {
+    this.#hosts = this.#hosts.filter((host, at) => {
+      try {
+        this.#bind(host);
+        return true;
+      } catch (error) {
+        if (at === 0) throw error;
+        return false;
+      }
+    });
+  }
+
+  #bind(host: string): void {
     const { cert, key } = this.#certificate;
-    const address = addressText(this.#options);
+    const address = addressText(host, this.port);
     const server = this.#binding.NapiServer.bind(address, Buffer.from(cert), Buffer.from(key));
-    this.#stopping = false;
-    this.#accepting = this.#accept(server);
+    this.#accepting.set(host, this.#accept(server));
   }
 
   /**
@@ -161,13 +172,15 @@ class MoqListener<Admission> implements WebTransportListener {
 
   /** Ends the accepting. It waits for a client, and the library cannot be closed meanwhile: so we are the client. */
   async #stop(): Promise<void> {
-    if (this.#accepting === undefined) return;
     this.#stopping = true;
-    const host = everywhere[this.#options.host] ?? this.#options.host;
-    const poke = this.#binding.NapiClient.disableVerify();
-    poke.connect(`https://${addressText({ host, port: this.port })}/`).catch(() => {});
-    await this.#accepting;
-    this.#accepting = undefined;
+    for (const host of this.#accepting.keys()) {
+      const poke = this.#binding.NapiClient.disableVerify();
+      const address = addressText(everywhere[host] ?? host, this.port);
+      poke.connect(`https://${address}/`).catch(() => {});
+    }
+    await Promise.all(this.#accepting.values());
+    this.#accepting.clear();
+    this.#stopping = false;
   }
 
   /** The library's socket goes with the last object that stands for it, so these are collected now. */
@@ -177,7 +190,7 @@ class MoqListener<Admission> implements WebTransportListener {
     this.#clock.after(inMs, () => {
       if (this.#closed) return;
       try {
-        this.bind();
+        for (const host of this.#hosts) if (!this.#accepting.has(host)) this.#bind(host);
       } catch (error) {
         if (inMs >= bindAgainMaxMs) this.#report(error);
         this.#bindAgain(Math.min(2 * inMs, bindAgainMaxMs));
@@ -189,7 +202,7 @@ class MoqListener<Admission> implements WebTransportListener {
 /** Where who listens everywhere reaches itself. */
 const everywhere: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::": "::1" };
 
-const addressText = ({ host, port }: { host: string; port: number }): string =>
+const addressText = (host: string, port: number): string =>
   host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 
 function collectGarbage(): void {

@@ -12,8 +12,8 @@ import {
 } from "./webtransport-listener.ts";
 
 /**
- * Listens by way of @matrixai/quic, with an HTTP/3 layer of our own. Rejects with `WebTransportUnavailableError` where the optional package is not
- * there, with the system's error where the address cannot be had.
+ * Listens by way of @matrixai/quic, with an HTTP/3 layer of our own. Rejects with `WebTransportUnavailableError` where
+ * the optional package is not there, with the system's error where the address cannot be had.
  */
 export async function listenQuiche<Admission>(
   acceptor: LiveAcceptor<Admission>,
@@ -24,63 +24,71 @@ export async function listenQuiche<Admission>(
   const quic = await load();
   const secret = randomBytes(32);
   const sign = (data: ArrayBuffer) => createHmac("sha256", secret).update(new Uint8Array(data)).digest();
-  const server = new quic.QUICServer({
-    crypto: {
-      key: exactBuffer(secret),
-      ops: {
-        sign: async (_key, data) => exactBuffer(sign(data)),
-        verify: async (_key, data, signature) => {
-          const expected = sign(data);
-          return (
-            signature.byteLength === expected.length && timingSafeEqual(expected, new Uint8Array(signature))
-          );
+  const connections = new Set<Promise<void>>();
+  const listen = async (host: string) => {
+    const server = new quic.QUICServer({
+      crypto: {
+        key: exactBuffer(secret),
+        ops: {
+          sign: async (_key, data) => exactBuffer(sign(data)),
+          verify: async (_key, data, signature) => {
+            const expected = sign(data);
+            return (
+              signature.byteLength === expected.length && timingSafeEqual(expected, new Uint8Array(signature))
+            );
+          },
         },
       },
-    },
-    config: {
-      key: options.certificate.key,
-      cert: options.certificate.cert,
-      verifyPeer: false,
-      applicationProtos: ["h3"],
-      maxIdleTimeout: options.idleTimeoutMs,
-      keepAliveIntervalTime: options.pingIntervalMs,
-      initialMaxData: options.connectionWindowBytes,
-      initialMaxStreamDataBidiLocal: options.streamWindowBytes,
-      initialMaxStreamDataBidiRemote: options.streamWindowBytes,
-      initialMaxStreamDataUni: options.streamWindowBytes,
-      initialMaxStreamsBidi: options.streamsMax,
-      initialMaxStreamsUni: options.streamsMax,
-      enableDgram: [true, 1000, 1000],
-      readableChunkSize: 16_384,
-    },
-    reasonToCode: (_type, reason) => (typeof reason === "number" ? reason : 0),
-    codeToReason: (_type, code) => code,
-    logger: quic.logger,
-  });
-  const connections = new Set<Promise<void>>();
-  server.addEventListener(quic.events.EventQUICServerConnection.name, (event) => {
-    const connection = (event as InstanceType<typeof quic.events.EventQUICServerConnection>).detail;
-    const h3 = new H3Connection(connection, clock, (request) => answerConnect(acceptor, request, report));
-    connection.addEventListener(quic.events.EventQUICConnectionStream.name, (opened) => {
-      h3.onStream((opened as InstanceType<typeof quic.events.EventQUICConnectionStream>).detail);
+      config: {
+        key: options.certificate.key,
+        cert: options.certificate.cert,
+        verifyPeer: false,
+        applicationProtos: ["h3"],
+        maxIdleTimeout: options.idleTimeoutMs,
+        keepAliveIntervalTime: options.pingIntervalMs,
+        initialMaxData: options.connectionWindowBytes,
+        initialMaxStreamDataBidiLocal: options.streamWindowBytes,
+        initialMaxStreamDataBidiRemote: options.streamWindowBytes,
+        initialMaxStreamDataUni: options.streamWindowBytes,
+        initialMaxStreamsBidi: options.streamsMax,
+        initialMaxStreamsUni: options.streamsMax,
+        enableDgram: [true, 1000, 1000],
+        readableChunkSize: 16_384,
+      },
+      reasonToCode: (_type, reason) => (typeof reason === "number" ? reason : 0),
+      codeToReason: (_type, code) => code,
+      logger: quic.logger,
     });
-    const closed = connection.closedP.then(() => {
-      connections.delete(closed);
-      h3.lost();
+    server.addEventListener(quic.events.EventQUICServerConnection.name, (event) => {
+      const connection = (event as InstanceType<typeof quic.events.EventQUICServerConnection>).detail;
+      const h3 = new H3Connection(connection, clock, (request) => answerConnect(acceptor, request, report));
+      connection.addEventListener(quic.events.EventQUICConnectionStream.name, (opened) => {
+        h3.onStream((opened as InstanceType<typeof quic.events.EventQUICConnectionStream>).detail);
+      });
+      const closed = connection.closedP.then(() => {
+        connections.delete(closed);
+        h3.lost();
+      });
+      connections.add(closed);
+      h3.start();
     });
-    connections.add(closed);
-    h3.start();
-  });
-  await server.start({ host: options.host, port: options.port });
+    await server.start({ host, port: options.port });
+    return server;
+  };
+  const [first, ...others] = options.hosts;
+  const servers = [await listen(first)];
+  for (const outcome of await Promise.allSettled(others.map(listen))) {
+    if (outcome.status === "fulfilled") servers.push(outcome.value);
+  }
   let hash = certificateHash(options.certificate.cert);
   return {
-    port: server.port,
+    port: options.port,
     get certificateHash() {
       return hash;
     },
     connections: () => connections.size,
     renew(certificate) {
-      server.updateConfig({ ...certificate });
+      for (const server of servers) server.updateConfig({ ...certificate });
       hash = certificateHash(certificate.cert);
     },
     async close() {
@@ -89,7 +97,8 @@ export async function listenQuiche<Admission>(
       const cancel = clock.after(2 * closeGraceMs, late.resolve);
       await Promise.race([Promise.all(connections), late.promise]);
       cancel();
-      await server.stop({ isApp: true, errorCode: h3NoError, force: true });
+      const stop = { isApp: true, errorCode: h3NoError, force: true } as const;
+      await Promise.all(servers.map((server) => server.stop(stop)));
     },
   };
 }

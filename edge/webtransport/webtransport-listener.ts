@@ -5,7 +5,8 @@ import { liteNames } from "#wire/live/version.ts";
 import type { CertificatePair } from "../tls/certificates.ts";
 
 export interface WebTransportOptions {
-  host: string;
+  /** Addresses; the first must be had, of the others those that can. */
+  hosts: readonly [string, ...string[]];
   port: number;
   certificate: CertificatePair;
   connectionWindowBytes: number;

@@ -103,7 +103,7 @@ for (const { library, version } of libraries) {
       });
       aged[Symbol.dispose]();
       await using postern = await serve("--persist-db", folder.file("relay.db"));
-      const { url } = postern;
+      const url = postern.url.replace("127.0.0.1", "localhost");
       const old = await hashOf(postern);
       let from = await open();
       const publish = (url: string) => page.publish(url, "canvas", "asked");
