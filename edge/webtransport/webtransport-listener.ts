@@ -6,7 +6,7 @@ import type { CertificatePair } from "../tls/certificates.ts";
 
 export interface WebTransportOptions {
   /** Addresses; the first must be had, of the others those that can. */
-  hosts: readonly [string, ...string[]];
+  hosts: readonly [string, ...(readonly string[])];
   port: number;
   certificate: CertificatePair;
   connectionWindowBytes: number;
