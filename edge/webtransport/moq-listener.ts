@@ -31,8 +31,9 @@ export async function listenMoq<Admission>(
   options: WebTransportOptions,
   clock: Clock,
   report: (error: unknown) => void,
+  binding: MoqBinding = loadMoqBinding(),
 ): Promise<WebTransportListener> {
-  const listener = new MoqListener(loadMoqBinding(), acceptor, options, clock, report);
+  const listener = new MoqListener(binding, acceptor, options, clock, report);
   listener.open();
   return listener;
 }
