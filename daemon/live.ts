@@ -1,17 +1,12 @@
-import { readFile } from "node:fs/promises";
 import { totalmem } from "node:os";
 import { constants, deflateRawSync } from "node:zlib";
 import { type Clock, systemEntropy } from "#core/clock.ts";
-import { watchTlsFiles } from "#edge/http/tls-files.ts";
+import { type Certificates, certificateHash } from "#edge/tls/certificates.ts";
 import { dialWebSocket } from "#edge/websocket/dial.ts";
 import { LiveWebSocket, type LiveWebSocketOptions } from "#edge/websocket/live-websocket.ts";
-import {
-  listenWebTransport,
-  WebTransportUnavailableError,
-} from "#edge/webtransport/webtransport-listener.ts";
+import type { WebTransportListener } from "#edge/webtransport/webtransport-listener.ts";
 import type { AccessPolicy } from "#modes/live/auth/authorize.ts";
 import { publicAccessWarning } from "#modes/live/auth/public-access.ts";
-import { certificateHash } from "#modes/live/certificate.ts";
 import type { Grant } from "#modes/live/grant.ts";
 import { Live } from "#modes/live/live.ts";
 import { Peers } from "#modes/live/peers.ts";
@@ -35,6 +30,9 @@ export interface LiveParts {
   readonly routes: readonly Routes[];
   /** Started once the daemon listens. */
   readonly peers: Peers;
+  readonly limits: LiveWebSocketOptions;
+  /** Set once it listens. */
+  webTransport: WebTransportListener | undefined;
 }
 
 /**
@@ -44,6 +42,7 @@ export interface LiveParts {
 export async function openLive(
   config: Config,
   database: string | undefined,
+  certificates: Certificates | undefined,
   opening: AsyncDisposableStack,
   clock: Clock,
   log: Logger,
@@ -60,11 +59,14 @@ export async function openLive(
   const policy: AccessPolicy = { ...(access ?? nobody), privacyPass: privacy.privacyPass };
   const warning = publicAccessWarning(policy.public);
   if (warning) log.warn(warning);
-  const certificateHashes = async () => {
-    if (config.tlsCert === undefined) return [];
-    const hash = await certificateHash(await readFile(config.tlsCert, "utf8"));
-    return hash === undefined ? [] : [hash];
-  };
+  // The one that WebTransport is served with first: who asks for one hash alone asks for that.
+  const certificateHashes = async () => [
+    ...new Set([
+      ...(parts.webTransport ? [parts.webTransport.certificateHash] : []),
+      ...(certificates?.pairs.map(({ cert }) => certificateHash(cert)) ?? []),
+      ...(certificates?.retiredHashes ?? []),
+    ]),
+  ];
   const live = new Live({
     clock,
     entropy: systemEntropy,
@@ -96,46 +98,16 @@ export async function openLive(
     stats.start();
     opening.defer(() => stats.close());
   }
-  return { live, webSocket, peers, routes: [liveRoutes(live), ...privacy.routes] };
-}
-
-/** WebTransport beside the public listener, at the same port; undefined where it is off. */
-export async function listenLiveWebTransport(
-  { live }: LiveParts,
-  config: Config,
-  at: { host: string; port: number },
-  clock: Clock,
-  log: Logger,
-  metrics: Metrics,
-  report: (error: unknown) => void,
-): Promise<{ close(): Promise<void> } | undefined> {
-  if (config.webtransport === "off") return undefined;
-  if (config.tlsCert === undefined || config.tlsKey === undefined) {
-    throw new OptionError("--webtransport: needs tls-cert and tls-key.");
-  }
-  log.warn(
-    "WebTransport runs on an old QUIC library with known weaknesses. Keep it away from the open internet.",
-  );
-  const [cert, key] = await Promise.all([readFile(config.tlsCert, "utf8"), readFile(config.tlsKey, "utf8")]);
-  const { connectionWindowBytes, streamWindowBytes, streamsMax, idleTimeoutMs, pingIntervalMs } =
-    webSocketOptionsOf(config);
-  const limits = { connectionWindowBytes, streamWindowBytes, streamsMax, idleTimeoutMs, pingIntervalMs };
-  try {
-    const listener = await listenWebTransport(live, { ...at, cert, key, ...limits }, clock, report);
-    const files = { cert: config.tlsCert, key: config.tlsKey };
-    const unwatch = watchTlsFiles(files, (pair) => listener.renew(pair), report);
-    metrics.gauge("postern_live_webtransport_connections", "QUIC connections.", () => listener.connections());
-    return {
-      async close() {
-        unwatch();
-        await listener.close();
-      },
-    };
-  } catch (error) {
-    if (error instanceof WebTransportUnavailableError)
-      throw new OptionError(`--webtransport: ${error.message}.`);
-    throw error;
-  }
+  const routes = [liveRoutes(live), ...privacy.routes];
+  const parts: LiveParts = {
+    live,
+    webSocket,
+    peers,
+    routes,
+    limits: webSocketOptions,
+    webTransport: undefined,
+  };
+  return parts;
 }
 
 /** Of what the process may use, where it is told of a bound. */

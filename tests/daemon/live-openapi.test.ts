@@ -270,7 +270,7 @@ describe("the OpenAPI description of live", { timeout: 60_000 }, () => {
     const request = ["req", "-x509", ...curve, "-nodes", "-days", "10", "-subj", "/CN=localhost"];
     execFileSync("openssl", [...request, "-keyout", certKey, "-out", cert], { stdio: "ignore" });
     await using secure = await startPostern(["--auth-public", "", "--tls-cert", cert, "--tls-key", certKey]);
-    for (const path of ["/certificate.sha256"]) {
+    for (const path of ["/certificate.sha256", "/certificates.json"]) {
       const { promise, resolve: answered } = Promise.withResolvers<Response>();
       secureRequest(secure.url + path, { rejectUnauthorized: false }, async (answer) => {
         const body = (await answer.toArray()).join("");

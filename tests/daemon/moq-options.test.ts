@@ -80,6 +80,11 @@ privacypass.enabled             pp-enabled                    MOQ_PP_ENABLED    
 privacypass.issuer              pp-issuer                     MOQ_PP_ISSUER                     issuer.example       privacypassIssuer
 privacypass.issuer_key          pp-issuer-key                 MOQ_PP_ISSUER_KEY                 key.pem              privacypassIssuerKey
 server.backend                  server-backend                MOQ_SERVER_BACKEND                quinn                passed over
+server.bind                     server-bind                   MOQ_SERVER_BIND                   127.0.0.1:4443       listen
+server.listen                   listen                        MOQ_LISTEN                        127.0.0.1:4443       listen
+server.tls.cert                 tls-cert                      MOQ_SERVER_TLS_CERT               c.pem                tlsCert
+server.tls.key                  tls-key                       MOQ_SERVER_TLS_KEY                k.pem                tlsKey
+server.tls.generate             tls-generate                  MOQ_SERVER_TLS_GENERATE           localhost            tlsGenerate
 server.preferred_v4             server-preferred-v4           MOQ_SERVER_PREFERRED_V4           192.0.2.1:443        passed over
 server.preferred_v6             server-preferred-v6           MOQ_SERVER_PREFERRED_V6           [::1]:443            passed over
 server.quic_lb_id               server-quic-lb-id             MOQ_SERVER_QUIC_LB_ID             ab12                 passed over
@@ -102,6 +107,8 @@ stats.interval                  stats-interval                MOQ_STATS_INTERVAL
 stats.node                      stats-node                    MOQ_STATS_NODE                    fra/1                statsNode
 stats.depth                     stats-depth                   MOQ_STATS_DEPTH                   1                    statsDepth
 stats.linger                    stats-linger                  MOQ_STATS_LINGER                  1m                   statsLingerMs
+web.http.listen                 web-http-listen               MOQ_WEB_HTTP_LISTEN               127.0.0.1:4443       webHttpListen
+web.https.listen                web-https-listen              MOQ_WEB_HTTPS_LISTEN              127.0.0.1:4444       webHttpsListen
 web.https.cert                  web-https-cert                MOQ_WEB_HTTPS_CERT                c.pem                refused
 web.https.key                   web-https-key                 MOQ_WEB_HTTPS_KEY                 k.pem                refused
 web.https.root                  web-https-root                MOQ_WEB_HTTPS_ROOT                ca.pem               serverTlsRoot
