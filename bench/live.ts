@@ -134,6 +134,7 @@ function subscribeTo(port: number, latencies: number[] | undefined): Promise<Sub
           maxStreamsBidi: unlimited,
           maxStreamsUni: unlimited,
           recordMaxBytes: 16_382,
+          protocols: [],
         },
         true,
       );

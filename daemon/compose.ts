@@ -12,9 +12,10 @@ import { openMemoryRendezvousStore } from "#store/memory/rendezvous-store.ts";
 import { openSqliteRendezvousStore } from "#store/sqlite/rendezvous-store.ts";
 import type { Handler, RelayRequest } from "#wire/http/request.ts";
 import { emptyReply, type Match, type Routes } from "#wire/http/router.ts";
+import { hostAndPort, isLoopback } from "./address.ts";
 import { buildInfo } from "./build-info.ts";
 import { composeMailbox } from "./compose-mailbox.ts";
-import { listenLiveWebTransport, openLive } from "./live.ts";
+import { listenLiveSockets, listenLiveWebTransport, openLive } from "./live.ts";
 import { openApiRoutes } from "./openapi.ts";
 import { opsHandler } from "./ops.ts";
 import { type Config, OptionError } from "./options.ts";
@@ -90,6 +91,7 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
     ...(tls ? { tls } : {}),
   });
   starting.defer(() => main.close(0));
+  if (live) await listenLiveSockets(live, config, starting, clock, log, metrics, report);
   live?.peers.start();
   const port = Number(new URL(main.url).port);
   const webTransport =
@@ -160,21 +162,12 @@ function databasePath(config: Config, env: NodeJS.ProcessEnv): string {
 function listenAddress({ listen, bind, port, tlsVerified, tlsCert }: Config): ListenAt {
   if (listen === undefined) return { host: bind!, port };
   const at = hostAndPort(listen);
-  const isLoopback = at.host === "localhost" || at.host === "::1" || at.host.startsWith("127.");
-  if (!isLoopback && !tlsVerified && tlsCert === undefined) {
+  if (!isLoopback(at.host) && !tlsVerified && tlsCert === undefined) {
     throw new Error(
       `--listen ${listen} is open to others: put TLS in front and set --tls-verified, or give --tls-cert and --tls-key`,
     );
   }
   return at;
-}
-
-function hostAndPort(address: string): { host: string; port: number } {
-  const colon = address.lastIndexOf(":");
-  return {
-    host: address.slice(0, colon).replace(/^\[(.*)\]$/, "$1"),
-    port: Number(address.slice(colon + 1)),
-  };
 }
 
 function tlsFiles({ tlsCert, tlsKey }: Config): { cert: string; key: string } | undefined {

@@ -2,7 +2,9 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Clock, systemEntropy } from "#core/clock.ts";
 import { watchTlsFiles } from "#edge/http/tls-files.ts";
-import { dialWebSocket } from "#edge/websocket/dial.ts";
+import { dialStreamSocket } from "#edge/stream-socket/dial.ts";
+import { listenStreamSocket, type StreamSocketAddress } from "#edge/stream-socket/stream-socket-listener.ts";
+import { type DialOptions, dialWebSocket } from "#edge/websocket/dial.ts";
 import { LiveWebSocket, type LiveWebSocketOptions } from "#edge/websocket/live-websocket.ts";
 import {
   listenWebTransport,
@@ -15,9 +17,10 @@ import { publicAccess, publicAccessWarning } from "#modes/live/auth/public-acces
 import { certificateHash } from "#modes/live/certificate.ts";
 import type { Grant } from "#modes/live/grant.ts";
 import { Live } from "#modes/live/live.ts";
-import { Peers } from "#modes/live/peers.ts";
+import { type Dial, Peers } from "#modes/live/peers.ts";
 import { liveRoutes } from "#modes/live/routes.ts";
 import type { Routes } from "#wire/http/router.ts";
+import { hostAndPort, isLoopback } from "./address.ts";
 import { every } from "./every.ts";
 import { type Config, OptionError } from "./options.ts";
 import { openPrivacyPass } from "./privacy-pass.ts";
@@ -73,12 +76,61 @@ export async function openLive(
     entropy: systemEntropy,
     options: config,
     token: await tokenOf(config),
-    dial: (url, open) => dialWebSocket(url, dialOptions, clock, open),
+    dial: dialBy(dialOptions, clock),
     onTrouble: (what) => log.info({ what }, "a link with another relay of the cluster is down"),
   });
   metrics.gauge("postern_live_cluster_links", "Links with other relays that are up.", () => peers.linked);
   measure(live, metrics);
   return { live, webSocket, peers, routes: [liveRoutes(live), ...privacy.routes] };
+}
+
+/** The scheme of the URL says how. */
+const dialBy =
+  (options: DialOptions, clock: Clock): Dial =>
+  (url, open) =>
+    url.protocol === "tcp:" || url.protocol === "unix:"
+      ? dialStreamSocket(url, options, clock, open)
+      : dialWebSocket(url, options, clock, open);
+
+/** The listeners without HTTP: TCP and Unix sockets, where they are asked for. Closed with `opening`. */
+export async function listenLiveSockets(
+  { live }: LiveParts,
+  config: Config,
+  opening: AsyncDisposableStack,
+  clock: Clock,
+  log: Logger,
+  metrics: Metrics,
+  report: (error: unknown) => void,
+): Promise<void> {
+  const addresses: StreamSocketAddress[] = [];
+  if (config.serverTcpBind !== undefined) {
+    const at = hostAndPort(config.serverTcpBind);
+    if (!isLoopback(at.host)) {
+      log.warn(
+        "--server-tcp-bind is open to others: sessions and their tokens cross the network in the clear.",
+      );
+    }
+    addresses.push(at);
+  }
+  if (config.serverUnixBind !== undefined) {
+    addresses.push({ path: config.serverUnixBind, mode: Number.parseInt(config.serverUnixMode, 8) });
+  }
+  const options = {
+    ...webSocketOptionsOf(config),
+    setupTimeoutMs: config.liveSetupTimeoutMs,
+    heldMaxBytes: config.liveControlMaxBytes,
+    connectionsMax: config.liveSessionsMax,
+  };
+  for (const at of addresses) {
+    const name = "path" in at ? "unix" : "tcp";
+    const listener = await listenStreamSocket(live, at, options, clock, report).catch((error: Error) => {
+      throw new OptionError(`--server-${name}-bind: ${error.message}.`);
+    });
+    opening.defer(() => listener.close());
+    log.info({ transport: name, ...(listener.port > 0 ? { port: listener.port } : {}) }, "live listener");
+    const help = `Connections open on the listener for live over ${name === "tcp" ? "TCP" : "a Unix socket"}.`;
+    metrics.gauge(`postern_live_${name}_connections`, help, () => listener.connections());
+  }
 }
 
 /** WebTransport beside the public listener, at the same port; undefined where it is off. */

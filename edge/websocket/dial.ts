@@ -2,13 +2,13 @@ import WebSocket from "ws";
 import type { Clock } from "#core/clock.ts";
 import { type MessageSink, Mux, type MuxLimits } from "#wire/live/mux.ts";
 import { legacySubprotocol, subprotocols } from "#wire/live/version.ts";
+import { type Beating, Heartbeat, type HeartbeatOptions } from "./heartbeat.ts";
 import { saidGoodbye } from "./live-websocket.ts";
 
-export interface DialOptions extends MuxLimits {
+export interface DialOptions extends MuxLimits, HeartbeatOptions {
   messageMaxBytes: number;
   /** How long the other side may take to answer. */
   connectTimeoutMs: number;
-  pingIntervalMs: number;
 }
 
 /** Bytes handed to the WebSocket before we wait for the system to take them. */
@@ -106,13 +106,21 @@ export function dialWebSocket(
       const sink = new ClientSink(socket, () => mux?.drained());
       const opened = new Mux(agreed.framing, agreed.version, "client", options, sink, clock);
       mux = opened;
-      let cancelPing = () => {};
-      const ping = () => {
-        opened.ping();
-        cancelPing = clock.after(options.pingIntervalMs, ping);
+      let pongAt = clock.now();
+      socket.on("pong", () => {
+        pongAt = clock.now();
+      });
+      const heartbeat = new Heartbeat(options, clock);
+      const connection: Beating = {
+        heardAt: () => Math.max(pongAt, opened.receivedAt),
+        ping() {
+          socket.ping();
+          opened.ping();
+        },
+        drop: () => socket.terminate(),
       };
-      socket.on("close", () => cancelPing());
-      ping();
+      heartbeat.add(connection);
+      socket.on("close", () => heartbeat.remove(connection));
       open(opened);
       resolve();
     });

@@ -278,7 +278,9 @@ export class Session implements SessionContext, TransportHandler {
       this.metrics,
     );
     if (version >= 5) {
-      this.#setupToSend = concatBytes(encodeType(uniType.setup), encodeSetup());
+      const { role, setupTarget } = this.transport;
+      const setup = role === "client" && setupTarget !== undefined ? { path: setupTarget } : {};
+      this.#setupToSend = concatBytes(encodeType(uniType.setup), encodeSetup(setup));
       this.transport.wake();
     }
     this.#sourcing = new Sourcing(this);

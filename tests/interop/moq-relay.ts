@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { startPostern } from "#tests/support/postern.ts";
 import { type MoqClient, netClient } from "./live/clients.ts";
 
@@ -90,9 +91,24 @@ async function row(name: string, run: () => Promise<void>): Promise<void> {
   process.stdout.write(`${why === undefined ? "passed" : "FAILED"}  ${name}${why ? `: ${why}` : ""}\n`);
 }
 
-for (const dialling of ["ours", "theirs"] as const) {
-  const relay = startTheirs(...(dialling === "theirs" ? ["--cluster-connect", ours.href] : []));
-  const link = dialling === "ours" ? ["--cluster-root", theirs.href] : [];
+/** How one dials the other: what each is started with. */
+const links: readonly { name: string; theirs: string[]; ours: string[] }[] = [
+  { name: "ours dials, WebSocket", theirs: [], ours: ["--cluster-root", theirs.href] },
+  { name: "theirs dials, WebSocket", theirs: ["--cluster-connect", ours.href], ours: [] },
+  {
+    name: "ours dials, TCP",
+    theirs: ["--listen-tcp-bind", "127.0.0.1:14445"],
+    ours: ["--cluster-root", "tcp://127.0.0.1:14445"],
+  },
+  {
+    name: "theirs dials, TCP",
+    theirs: ["--cluster-connect", "tcp://127.0.0.1:14446/"],
+    ours: ["--server-tcp-bind", "127.0.0.1:14446"],
+  },
+];
+
+for (const link of links) {
+  const relay = startTheirs(...link.theirs);
   const postern = await startPostern([
     "--auth-public",
     "",
@@ -100,11 +116,12 @@ for (const dialling of ["ours", "theirs"] as const) {
     String(ourPort),
     "--cluster-retry-max",
     "1s",
-    ...link,
+    ...link.ours,
   ]);
-  await row(`${dialling} dials; published here, watched there`, () => crosses(ours, theirs));
-  await row(`${dialling} dials; published there, watched here`, () => crosses(theirs, ours));
+  await row(`${link.name}; published here, watched there`, () => crosses(ours, theirs));
+  await row(`${link.name}; published there, watched here`, () => crosses(theirs, ours));
   relay.kill();
+  await once(relay, "exit");
   await postern[Symbol.asyncDispose]();
 }
 process.exit(failed === 0 ? 0 : 1);

@@ -17,8 +17,14 @@ export const setupVersions: readonly { id: number; version: LiteVersion }[] = [
 
 const framings: readonly Framing[] = ["qmux-02", "qmux-01", "qmux-00"];
 
-/** Names of the versions in a handshake, what we like best first; with `moql`, SETUP decides. */
-export const liteNames: readonly { name: string; version: LiteVersion | undefined }[] = [
+/** What a name in a handshake stands for; without a version, SETUP decides. */
+export interface NamedVersion {
+  name: string;
+  version: LiteVersion | undefined;
+}
+
+/** Names of the versions in a handshake, what we like best first. */
+export const liteNames: readonly NamedVersion[] = [
   { name: "moq-lite-05", version: 5 },
   { name: "moq-lite-04", version: 4 },
   { name: "moq-lite-03", version: 3 },
