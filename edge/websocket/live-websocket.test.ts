@@ -10,12 +10,14 @@ import { dialWebSocket } from "./dial.ts";
 import { defaultLiveWebSocketOptions, LiveWebSocket, type LiveWebSocketOptions } from "./live-websocket.ts";
 import { SlabPool } from "./slab-pool.ts";
 
+/** Nothing of the relay's own keeps the process waiting. */
+const quick = { trackIdleLingerMs: 0 };
 const broken = (error: unknown) => {
   throw error;
 };
 
 async function serve(clock: Clock, options: Partial<LiveWebSocketOptions> = {}) {
-  const relay = relayOn(clock);
+  const relay = relayOn(clock, quick);
   const edge = new LiveWebSocket(
     { admit: async () => openGrant(), accept: (transport, grant) => void relay.accept(transport, grant) },
     { ...defaultLiveWebSocketOptions, ...options },
@@ -50,7 +52,7 @@ describe("live over WebSocket", { timeout: 30_000 }, () => {
   test("our frames and those of ws never mix", async () => {
     const clock = systemClock();
     await using served = await serve(clock, { pingIntervalMs: 1 });
-    const local = relayOn(clock);
+    const local = relayOn(clock, quick);
     const dial = { ...defaultLiveWebSocketOptions, connectTimeoutMs: 5_000, pingIntervalMs: 1 };
     await dialWebSocket(served.url, dial, clock, (mux) => void local.accept(mux, openGrant()));
     const publisher = new FakePublisher();
