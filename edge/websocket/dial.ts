@@ -67,12 +67,40 @@ class ClientSink implements MessageSink {
   }
 }
 
+/** The other side answered, but with no WebSocket. */
+class NoWebSocketError extends Error {
+  override readonly name = "NoWebSocketError";
+  readonly status: number;
+
+  constructor(status: number) {
+    super(`the other side answered ${status}`);
+    this.status = status;
+  }
+}
+
 /**
  * Opens a WebSocket session of live with another relay, in the newest version both speak. Rejects if there is none.
  *
  * `open` is given the transport in the turn the connection opens, before anything arrives, and sets its handler.
  */
-export function dialWebSocket(
+export async function dialWebSocket(
+  url: URL,
+  options: DialOptions,
+  clock: Clock,
+  open: (transport: Mux) => void,
+): Promise<void> {
+  try {
+    await dialOnce(url, options, clock, open);
+  } catch (error) {
+    if (!(error instanceof NoWebSocketError) || error.status !== 404 || url.pathname !== "/") throw error;
+    // moq-relay 0.10 has its root one empty part further down.
+    const below = new URL(url);
+    below.pathname = "//";
+    await dialOnce(below, options, clock, open);
+  }
+}
+
+function dialOnce(
   url: URL,
   options: DialOptions,
   clock: Clock,
@@ -95,6 +123,10 @@ export function dialWebSocket(
     socket.on("error", (error) => {
       reject(error);
       mux?.lost("the WebSocket failed");
+    });
+    socket.on("unexpected-response", (request, { statusCode }) => {
+      reject(new NoWebSocketError(statusCode!));
+      request.destroy();
     });
     socket.on("close", (code) => mux?.lost("the connection went away", saidGoodbye(code)));
     socket.on("message", (data: Buffer, isBinary: boolean) => {

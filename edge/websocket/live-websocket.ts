@@ -3,7 +3,7 @@ import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
 import type { Clock } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
-import type { LiveAcceptor } from "#wire/live/acceptor.ts";
+import { type LiveAcceptor, parseTarget } from "#wire/live/acceptor.ts";
 import { Mux, type MuxLimits } from "#wire/live/mux.ts";
 import { chooseSubprotocol, legacySubprotocol, type Subprotocol } from "#wire/live/version.ts";
 import { type Beating, Heartbeat, type HeartbeatOptions } from "./heartbeat.ts";
@@ -76,12 +76,10 @@ export class LiveWebSocket<Admission> {
     socket.on("error", onError);
     const subprotocol = offeredSubprotocol(request);
     if (subprotocol === undefined) return refuse(socket, 400, "None of the offered subprotocols is known.");
-    const url = new URL(request.url ?? "/", "http://relay.invalid");
     let admission: Admission;
     try {
       admission = await this.#acceptor.admit({
-        path: url.pathname,
-        query: url.searchParams,
+        ...parseTarget(request.url ?? "/"),
         authorization: request.headers.authorization,
         beginsWithSetup: subprotocol.version === undefined,
       });

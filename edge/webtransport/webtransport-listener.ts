@@ -2,7 +2,7 @@ import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import type { QUICConnection } from "@matrixai/quic";
 import type { Clock } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
-import type { LiveAcceptor } from "#wire/live/acceptor.ts";
+import { type LiveAcceptor, parseTarget } from "#wire/live/acceptor.ts";
 import { liteNames } from "#wire/live/version.ts";
 import {
   type ConnectAnswer,
@@ -159,11 +159,9 @@ async function answer<Admission>(
   report: (error: unknown) => void,
 ): Promise<ConnectAnswer> {
   const chosen = liteNames.find(({ name }) => protocols.includes(name));
-  const url = new URL(path, "https://relay.invalid");
   try {
     const admission = await acceptor.admit({
-      path: url.pathname,
-      query: url.searchParams,
+      ...parseTarget(path),
       authorization: undefined,
     });
     return {

@@ -1,4 +1,4 @@
-import type { Clock } from "#core/clock.ts";
+import type { Cancel, Clock } from "#core/clock.ts";
 import type { BidiStream, Transport } from "#wire/live/transport.ts";
 import type { LiteVersion } from "#wire/live/version.ts";
 import type { ControlOwner } from "./control-stream.ts";
@@ -18,6 +18,6 @@ export interface SessionContext extends ControlOwner {
   readonly limits: LiveLimits;
   readonly clock: Clock;
   readonly metrics: LiveMetrics;
-  /** Opens a stream as soon as the remote allows one more. */
-  openBidi(opened: (stream: BidiStream) => void): void;
+  /** Opens a stream as soon as the remote allows one more, unless it is cancelled before. */
+  openBidi(opened: (stream: BidiStream) => void): Cancel;
 }

@@ -192,10 +192,13 @@ export class Session implements SessionContext, TransportHandler {
 
   // SessionContext
 
-  openBidi(opened: (stream: BidiStream) => void): void {
-    if (this.#over) return;
+  openBidi(opened: (stream: BidiStream) => void): Cancel {
+    if (this.#over) return () => {};
     this.#openings.push(opened);
     this.transport.wake();
+    return () => {
+      this.#openings = this.#openings.filter((waiting) => waiting !== opened);
+    };
   }
 
   wakeControl(output: ControlOutput): void {

@@ -1,4 +1,5 @@
 import { concatBytes } from "#core/bytes.ts";
+import type { Cancel } from "#core/clock.ts";
 import {
   decodeAnnounceInit,
   decodeAnnouncement,
@@ -185,6 +186,8 @@ class Subscription implements SourceSubscription {
   #stream: ControlStream | undefined;
   #infoStream: ControlStream | undefined;
   #cancelTimeout: (() => void) | undefined;
+  /** A stream that is only opened to be given up is more than older relays can take. */
+  readonly #cancelOpenings: Cancel[] = [];
   #replyType: number | undefined;
   /** Behind the last group, once the publisher has said so (05). */
   #endBound: number | undefined;
@@ -215,9 +218,8 @@ class Subscription implements SourceSubscription {
     const { version, clock, limits, metrics } = this.#session;
     metrics.upstreamSubscriptions++;
     this.#cancelTimeout = clock.after(limits.subscribeTimeoutMs, () => this.#fail(liveError.timeout));
-    if (version >= 5) this.#session.openBidi((bidi) => this.#askInfo(bidi));
-    this.#session.openBidi((bidi) => {
-      if (this.#over) return bidi.send.reset(liveError.cancel);
+    if (version >= 5) this.#cancelOpenings.push(this.#session.openBidi((bidi) => this.#askInfo(bidi)));
+    const cancel = this.#session.openBidi((bidi) => {
       const stream = new ControlStream(this.#session, bidi);
       this.#stream = stream;
       stream.onInput = (input, fin) => this.#onReply(input, fin);
@@ -225,6 +227,7 @@ class Subscription implements SourceSubscription {
       const subscribe = { id: this.#id, broadcast: this.#broadcast, track: this.#track, ...this.#options };
       stream.output.send(concatBytes(encodeType(bidiType.subscribe), encodeSubscribe(subscribe, version)));
     });
+    this.#cancelOpenings.push(cancel);
   }
 
   update(options: SubscribeOptions): void {
@@ -246,10 +249,6 @@ class Subscription implements SourceSubscription {
   }
 
   #askInfo(bidi: Parameters<Parameters<SessionContext["openBidi"]>[0]>[0]): void {
-    if (this.#over) {
-      bidi.send.reset(liveError.cancel);
-      return;
-    }
     const stream = new ControlStream(this.#session, bidi);
     this.#infoStream = stream;
     stream.onAbort = (code) => this.#fail(code || liveError.notFound);
@@ -322,6 +321,7 @@ class Subscription implements SourceSubscription {
   #end(): void {
     this.#over = true;
     this.#cancelTimeout?.();
+    for (const cancel of this.#cancelOpenings) cancel();
     this.#onOver();
   }
 }

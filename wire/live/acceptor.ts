@@ -17,3 +17,11 @@ export interface LiveAcceptor<Admission> {
   admit(knock: Knock): Promise<Admission>;
   accept(transport: Transport, admission: Admission): void;
 }
+
+/** Path and query of a request target, whatever a client sends as one; an origin before them says nothing to us. */
+export function parseTarget(target: string): { path: string; query: URLSearchParams } {
+  const local = target.replace(/^[a-z]+:\/\/[^/?]*/i, "");
+  const mark = local.indexOf("?");
+  const path = mark < 0 ? local : local.slice(0, mark);
+  return { path: path || "/", query: new URLSearchParams(mark < 0 ? "" : local.slice(mark + 1)) };
+}

@@ -1,6 +1,6 @@
 import type { Cancel, Clock } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
-import type { LiveAcceptor } from "./acceptor.ts";
+import { type LiveAcceptor, parseTarget } from "./acceptor.ts";
 import { LiveProtocolError, liveError } from "./error-code.ts";
 import { decodeSetup } from "./setup.ts";
 import { StreamBuffer } from "./stream-buffer.ts";
@@ -126,10 +126,8 @@ export class SetupGate<Admission> implements TransportHandler {
   #admit(target: string): void {
     if (this.#asked) return;
     this.#asked = true;
-    const [path, query] = splitTarget(target);
     const knock = {
-      path,
-      query: new URLSearchParams(query),
+      ...parseTarget(target),
       authorization: undefined,
       beginsWithSetup: this.#transport.version === undefined,
     };
@@ -193,8 +191,3 @@ function replay({ bidi, receive, chunks, resetCode, stopCode }: Held, handler: T
 const callStop = (stream: SendStream, code: number) => stream.onStop?.(code);
 const callData = (stream: ReceiveStream, chunk: Uint8Array, fin: boolean) => stream.onData?.(chunk, fin);
 const callReset = (stream: ReceiveStream, code: number) => stream.onReset?.(code);
-
-function splitTarget(target: string): [path: string, query: string] {
-  const mark = target.indexOf("?");
-  return mark < 0 ? [target || "/", ""] : [target.slice(0, mark) || "/", target.slice(mark + 1)];
-}
