@@ -1,4 +1,4 @@
-import { compose } from "#daemon/compose.ts";
+import { compose, type Daemon } from "#daemon/compose.ts";
 import { allOptions, collectOptions, OptionError, optionGroups } from "#daemon/options.ts";
 import { optionsHelp } from "#daemon/options-help.ts";
 import { createLogger } from "#daemon/telemetry.ts";
@@ -38,6 +38,7 @@ export const serve: Command = {
     try {
       const daemon = await compose(config, log, process.env);
       const stopped = stopSignal();
+      reloadOnSignal(daemon);
       process.stdout.write(`postern ready on ${daemon.url}\n`);
       log.info({ signal: await stopped }, "stopping");
       await daemon.close();
@@ -60,6 +61,12 @@ function stopSignal(): Promise<NodeJS.Signals> {
     process.on("SIGTERM", stop);
     process.on("SIGINT", stop);
   });
+}
+
+/** SIGUSR1 as the original relay has it, SIGHUP as service managers do; from a terminal that one means it was closed. */
+function reloadOnSignal(daemon: Daemon): void {
+  process.on("SIGUSR1", () => daemon.reload());
+  if (!process.stdin.isTTY) process.on("SIGHUP", () => daemon.reload());
 }
 
 function failed(error: unknown): number {

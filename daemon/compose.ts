@@ -3,7 +3,7 @@ import { systemClock } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
 import { ClientAddresses } from "#edge/http/client-address.ts";
 import { withCors } from "#edge/http/cors.ts";
-import { inheritedSocket, type Listener, listen } from "#edge/http/listener.ts";
+import { type Listener, listen } from "#edge/http/listener.ts";
 import type { ListenAt } from "#edge/http/listener-setup.ts";
 import { type Gate, rateLimitGate } from "#edge/http/rate-limit.ts";
 import { Rendezvous } from "#modes/rendezvous/rendezvous.ts";
@@ -12,13 +12,16 @@ import { openMemoryRendezvousStore } from "#store/memory/rendezvous-store.ts";
 import { openSqliteRendezvousStore } from "#store/sqlite/rendezvous-store.ts";
 import type { Handler, RelayRequest } from "#wire/http/request.ts";
 import { emptyReply, type Match, type Routes } from "#wire/http/router.ts";
-import { hostAndPort, isLoopback } from "./address.ts";
 import { buildInfo } from "./build-info.ts";
+import { openCertificates } from "./certificates.ts";
 import { composeMailbox } from "./compose-mailbox.ts";
-import { listenLiveSockets, listenLiveWebTransport, openLive } from "./live.ts";
+import { hostAndPort, publicAddresses } from "./listen-addresses.ts";
+import { openLive } from "./live.ts";
+import { listenLiveSockets } from "./live-sockets.ts";
+import { listenLiveWebTransport } from "./live-webtransport.ts";
 import { openApiRoutes } from "./openapi.ts";
 import { opsHandler } from "./ops.ts";
-import { type Config, OptionError } from "./options.ts";
+import type { Config } from "./options.ts";
 import { pageParts } from "./page.ts";
 import { type Logger, Metrics } from "./telemetry.ts";
 
@@ -30,6 +33,8 @@ export interface Daemon {
   readonly url: string;
   /** Where the operations listener is; undefined when it is off. */
   readonly opsUrl: string | undefined;
+  /** Reads certificates again. */
+  reload(): void;
   /** Answers what is under way, closes the store. At `shutdownTimeoutMs` it cuts what is left. */
   close(): Promise<void>;
 }
@@ -47,6 +52,9 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
   await using starting = new AsyncDisposableStack();
   const database = databasePath(config, env);
   const inMemory = config.persistDb === "memory";
+  const kept = inMemory ? undefined : database;
+  const certificates = await openCertificates(config, kept, clock, report);
+  if (certificates) starting.use(certificates);
   const store = starting.use(
     inMemory ? openMemoryRendezvousStore(config) : await openSqliteRendezvousStore(database, config, clock),
   );
@@ -74,31 +82,36 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
     handler: everything,
     opened: starting,
   });
-  const live = await openLive(config, inMemory ? undefined : database, starting, clock, log, metrics, report);
+  const live = await openLive(config, kept, certificates, starting, clock, log, metrics, report);
   const page = pageParts(config, live !== undefined);
   routes.push(...mailbox.routes, ...page, rendezvousRoutes(rendezvous), openApiRoutes());
   routes.push(...(live?.routes ?? []));
 
   const policy = config.corsAllowAll ? ["mirror"] : config.cors;
   const handler = withCors(policy, router(routes, metrics, log, rateLimitGate(config, clock)));
-  const tls = tlsFiles(config);
   const shared = { limits: config, addresses: new ClientAddresses(config.trustedProxies), report };
-  const main = await listen({
-    ...shared,
-    at: inheritedSocket(env, process.pid) ?? listenAddress(config),
-    handler,
-    ...(live ? { onUpgrade: (...upgrade) => void live.webSocket.upgrade(...upgrade) } : {}),
-    ...(tls ? { tls } : {}),
-  });
-  starting.defer(() => main.close(0));
-  if (live) await listenLiveSockets(live, config, starting, clock, log, metrics, report);
+  const listeners: Listener[] = [];
+  for (const { at, tls } of publicAddresses(config, env)) {
+    const listener = await listen({
+      ...shared,
+      at,
+      handler,
+      ...(live ? { onUpgrade: (...upgrade) => void live.webSocket.upgrade(...upgrade) } : {}),
+      ...(tls ? { tls: certificates! } : {}),
+    });
+    starting.defer(() => listener.close(0));
+    listeners.push(listener);
+  }
+  const { url, at } = listeners[0]!;
+  for (const further of listeners.slice(1)) log.info({ url: further.url }, "further public listener");
+  if (live) await listenLiveSockets(live, config, { clock, log, metrics, report }, starting);
   live?.peers.start();
-  const port = Number(new URL(main.url).port);
-  const webTransport =
-    live &&
-    (await listenLiveWebTransport(live, config, { host: config.bind!, port }, clock, log, metrics, report));
-  if (webTransport) starting.defer(() => webTransport.close());
-  metrics.gauge("postern_connections", "Connections open on the public listener.", () => main.connections());
+  if (live) {
+    await listenLiveWebTransport(live, config, at, certificates, { clock, log, metrics, report }, starting);
+  }
+  metrics.gauge("postern_connections", "Connections open on the public listeners.", () =>
+    listeners.reduce((open, listener) => open + listener.connections(), 0),
+  );
   const ops = await listenForOps(config, (at) =>
     listen({
       ...shared,
@@ -111,15 +124,16 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
   ready = true;
   const running = starting.move();
   return {
-    url: main.url,
+    url,
     opsUrl: ops?.url,
+    reload: () => certificates?.reload(),
     async close() {
       ready = false;
       rendezvous.drain();
       mailbox.drain();
       live?.peers.close();
       const drained = live?.live.drain();
-      await main.close(config.shutdownTimeoutMs);
+      await Promise.all(listeners.map((listener) => listener.close(config.shutdownTimeoutMs)));
       await drained;
       await ops?.close(0);
       await running.disposeAsync();
@@ -156,26 +170,6 @@ function router(parts: readonly Routes[], metrics: Metrics, log: Logger, gate?: 
 /** A service manager's state directory, else where the daemon was started. */
 function databasePath(config: Config, env: NodeJS.ProcessEnv): string {
   return resolve(env.STATE_DIRECTORY ?? ".", config.persistDb!);
-}
-
-/** `listen` wins over `bind` and `port`. Its operators promised TLS in front of what is open to others. */
-function listenAddress({ listen, bind, port, tlsVerified, tlsCert }: Config): ListenAt {
-  if (listen === undefined) return { host: bind!, port };
-  const at = hostAndPort(listen);
-  if (!isLoopback(at.host) && !tlsVerified && tlsCert === undefined) {
-    throw new Error(
-      `--listen ${listen} is open to others: put TLS in front and set --tls-verified, or give --tls-cert and --tls-key`,
-    );
-  }
-  return at;
-}
-
-function tlsFiles({ tlsCert, tlsKey }: Config): { cert: string; key: string } | undefined {
-  if (tlsCert !== undefined && tlsKey !== undefined) return { cert: tlsCert, key: tlsKey };
-  if (tlsCert === undefined && tlsKey === undefined) return undefined;
-  throw new OptionError(
-    `--${tlsCert ? "tls-key" : "tls-cert"}: missing; TLS needs both tls-cert and tls-key.`,
-  );
 }
 
 async function listenForOps(

@@ -1,27 +1,20 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Clock, systemEntropy } from "#core/clock.ts";
-import { watchTlsFiles } from "#edge/http/tls-files.ts";
-import { dialStreamSocket } from "#edge/stream-socket/dial.ts";
-import { listenStreamSocket, type StreamSocketAddress } from "#edge/stream-socket/stream-socket-listener.ts";
-import { type DialOptions, dialWebSocket } from "#edge/websocket/dial.ts";
+import { type Certificates, certificateHash } from "#edge/tls/certificates.ts";
 import { LiveWebSocket, type LiveWebSocketOptions } from "#edge/websocket/live-websocket.ts";
-import {
-  listenWebTransport,
-  WebTransportUnavailableError,
-} from "#edge/webtransport/webtransport-listener.ts";
+import type { WebTransportListener } from "#edge/webtransport/webtransport-listener.ts";
 import type { AccessPolicy } from "#modes/live/auth/authorize.ts";
 import { KeyError, parseKeyFile, verifyingKey } from "#modes/live/auth/key.ts";
 import { firstOf, type KeySource, keyFolder, oneKey } from "#modes/live/auth/key-source.ts";
 import { publicAccess, publicAccessWarning } from "#modes/live/auth/public-access.ts";
-import { certificateHash } from "#modes/live/certificate.ts";
 import type { Grant } from "#modes/live/grant.ts";
 import { Live } from "#modes/live/live.ts";
-import { type Dial, Peers } from "#modes/live/peers.ts";
+import { Peers } from "#modes/live/peers.ts";
 import { liveRoutes } from "#modes/live/routes.ts";
 import type { Routes } from "#wire/http/router.ts";
-import { hostAndPort, isLoopback } from "./address.ts";
 import { every } from "./every.ts";
+import { dialBy } from "./live-dial.ts";
 import { type Config, OptionError } from "./options.ts";
 import { openPrivacyPass } from "./privacy-pass.ts";
 import { revokedTokens } from "./revoked-tokens.ts";
@@ -34,6 +27,9 @@ export interface LiveParts {
   readonly routes: readonly Routes[];
   /** Started once the daemon listens. */
   readonly peers: Peers;
+  readonly limits: LiveWebSocketOptions;
+  /** Set once it listens. */
+  webTransport: WebTransportListener | undefined;
 }
 
 /**
@@ -43,6 +39,7 @@ export interface LiveParts {
 export async function openLive(
   config: Config,
   database: string | undefined,
+  certificates: Certificates | undefined,
   opening: AsyncDisposableStack,
   clock: Clock,
   log: Logger,
@@ -60,11 +57,14 @@ export async function openLive(
   const policy: AccessPolicy = { keys, revoked, public: open, privacyPass: privacy.privacyPass };
   const warning = publicAccessWarning(policy.public);
   if (warning) log.warn(warning);
-  const certificateHashes = async () => {
-    if (config.tlsCert === undefined) return [];
-    const hash = await certificateHash(await readFile(config.tlsCert, "utf8"));
-    return hash === undefined ? [] : [hash];
-  };
+  // The one that WebTransport is served with first: who asks for one hash alone asks for that.
+  const certificateHashes = async () => [
+    ...new Set([
+      ...(parts.webTransport ? [parts.webTransport.certificateHash] : []),
+      ...(certificates?.pairs.map(({ cert }) => certificateHash(cert)) ?? []),
+      ...(certificates?.retiredHashes ?? []),
+    ]),
+  ];
   const live = new Live({ clock, entropy: systemEntropy, options: config, policy, certificateHashes });
   opening.defer(every(config.authRecheckMs, clock, () => void live.recheck().catch(report)));
   const webSocketOptions = webSocketOptionsOf(config);
@@ -81,95 +81,16 @@ export async function openLive(
   });
   metrics.gauge("postern_live_cluster_links", "Links with other relays that are up.", () => peers.linked);
   measure(live, metrics);
-  return { live, webSocket, peers, routes: [liveRoutes(live), ...privacy.routes] };
-}
-
-/** The scheme of the URL says how. */
-const dialBy =
-  (options: DialOptions, clock: Clock): Dial =>
-  (url, open) =>
-    url.protocol === "tcp:" || url.protocol === "unix:"
-      ? dialStreamSocket(url, options, clock, open)
-      : dialWebSocket(url, options, clock, open);
-
-/** The listeners without HTTP: TCP and Unix sockets, where they are asked for. Closed with `opening`. */
-export async function listenLiveSockets(
-  { live }: LiveParts,
-  config: Config,
-  opening: AsyncDisposableStack,
-  clock: Clock,
-  log: Logger,
-  metrics: Metrics,
-  report: (error: unknown) => void,
-): Promise<void> {
-  const addresses: StreamSocketAddress[] = [];
-  if (config.serverTcpBind !== undefined) {
-    const at = hostAndPort(config.serverTcpBind);
-    if (!isLoopback(at.host)) {
-      log.warn(
-        "--server-tcp-bind is open to others: sessions and their tokens cross the network in the clear.",
-      );
-    }
-    addresses.push(at);
-  }
-  if (config.serverUnixBind !== undefined) {
-    addresses.push({ path: config.serverUnixBind, mode: Number.parseInt(config.serverUnixMode, 8) });
-  }
-  const options = {
-    ...webSocketOptionsOf(config),
-    setupTimeoutMs: config.liveSetupTimeoutMs,
-    heldMaxBytes: config.liveControlMaxBytes,
-    connectionsMax: config.liveSessionsMax,
+  const routes = [liveRoutes(live), ...privacy.routes];
+  const parts: LiveParts = {
+    live,
+    webSocket,
+    peers,
+    routes,
+    limits: webSocketOptions,
+    webTransport: undefined,
   };
-  for (const at of addresses) {
-    const name = "path" in at ? "unix" : "tcp";
-    const listener = await listenStreamSocket(live, at, options, clock, report).catch((error: Error) => {
-      throw new OptionError(`--server-${name}-bind: ${error.message}.`);
-    });
-    opening.defer(() => listener.close());
-    log.info({ transport: name, ...(listener.port > 0 ? { port: listener.port } : {}) }, "live listener");
-    const help = `Connections open on the listener for live over ${name === "tcp" ? "TCP" : "a Unix socket"}.`;
-    metrics.gauge(`postern_live_${name}_connections`, help, () => listener.connections());
-  }
-}
-
-/** WebTransport beside the public listener, at the same port; undefined where it is off. */
-export async function listenLiveWebTransport(
-  { live }: LiveParts,
-  config: Config,
-  at: { host: string; port: number },
-  clock: Clock,
-  log: Logger,
-  metrics: Metrics,
-  report: (error: unknown) => void,
-): Promise<{ close(): Promise<void> } | undefined> {
-  if (config.webtransport === "off") return undefined;
-  if (config.tlsCert === undefined || config.tlsKey === undefined) {
-    throw new OptionError("--webtransport: needs tls-cert and tls-key.");
-  }
-  log.warn(
-    "WebTransport runs on an old QUIC library with known weaknesses. Keep it away from the open internet.",
-  );
-  const [cert, key] = await Promise.all([readFile(config.tlsCert, "utf8"), readFile(config.tlsKey, "utf8")]);
-  const { connectionWindowBytes, streamWindowBytes, streamsMax, idleTimeoutMs, pingIntervalMs } =
-    webSocketOptionsOf(config);
-  const limits = { connectionWindowBytes, streamWindowBytes, streamsMax, idleTimeoutMs, pingIntervalMs };
-  try {
-    const listener = await listenWebTransport(live, { ...at, cert, key, ...limits }, clock, report);
-    const files = { cert: config.tlsCert, key: config.tlsKey };
-    const unwatch = watchTlsFiles(files, (pair) => listener.renew(pair), report);
-    metrics.gauge("postern_live_webtransport_connections", "QUIC connections.", () => listener.connections());
-    return {
-      async close() {
-        unwatch();
-        await listener.close();
-      },
-    };
-  } catch (error) {
-    if (error instanceof WebTransportUnavailableError)
-      throw new OptionError(`--webtransport: ${error.message}.`);
-    throw error;
-  }
+  return parts;
 }
 
 async function keysOf({ authKey, authKeyDir }: Config): Promise<KeySource | undefined> {

@@ -1,8 +1,8 @@
 import type http from "node:http";
 import type { Duplex } from "node:stream";
 import type { Handler } from "#wire/http/request.ts";
+import type { Certificates } from "../tls/certificates.ts";
 import type { ClientAddresses } from "./client-address.ts";
-import type { TlsFiles } from "./tls-files.ts";
 
 export interface ListenerLimits {
   readonly maxConnections: number;
@@ -21,7 +21,8 @@ export interface ListenerSetup {
   readonly handler: Handler;
   /** Takes over a connection that asks to become a WebSocket; without it such a request is an ordinary one. */
   readonly onUpgrade?: (request: http.IncomingMessage, socket: Duplex, head: Buffer) => void;
-  readonly tls?: TlsFiles;
+  /** With it the listener speaks HTTPS. It is not closed with the listener. */
+  readonly tls?: Certificates;
   /** Hears what went wrong on our side, without anything of the request. */
   readonly report: (error: unknown) => void;
 }

@@ -2,16 +2,18 @@ import { once } from "node:events";
 import http from "node:http";
 import http2 from "node:http2";
 import net, { type AddressInfo, type Server, type Socket } from "node:net";
+import { secureContexts } from "../tls/secure-contexts.ts";
 import { EdgeRequest, type NodeRequest, type NodeResponse } from "./edge-request.ts";
 import { PlainServer } from "./http1/plain-server.ts";
 import type { ListenerSetup } from "./listener-setup.ts";
-import { readTlsFiles, watchTlsFiles } from "./tls-files.ts";
 import { writeResponse } from "./write-response.ts";
 
 /** A listening HTTP server: HTTP/1.1, and over TLS also HTTP/2. */
 export interface Listener {
   /** The URL it really listens at. */
   readonly url: string;
+  /** The same in parts: an address, and the port even where the URL leaves it out. */
+  readonly at: { readonly host: string; readonly port: number };
   connections(): number;
   /** Stops accepting and closes each connection when its answer is out; at `graceMs` cuts what is left. */
   close(graceMs: number): Promise<void>;
@@ -73,7 +75,7 @@ export async function listen(setup: ListenerSetup): Promise<Listener> {
   });
 
   const unwatch = setup.tls
-    ? watchTlsFiles(setup.tls, (pair) => (server as http2.Http2SecureServer).setSecureContext(pair), report)
+    ? setup.tls.onChange(() => (server as http2.Http2SecureServer).setSecureContext(setup.tls!.pairs[0]!))
     : () => {};
 
   server.listen("fd" in setup.at ? { fd: setup.at.fd } : { ...setup.at, backlog: 4096 });
@@ -84,8 +86,10 @@ export async function listen(setup: ListenerSetup): Promise<Listener> {
     throw error;
   }
 
+  const address = server.address() as AddressInfo;
   return {
-    url: urlOf(server.address() as AddressInfo, setup.tls !== undefined),
+    url: urlOf(address, setup.tls !== undefined),
+    at: { host: address.address, port: address.port },
     connections: () => sockets.size,
     async close(graceMs) {
       draining = true;
@@ -142,7 +146,7 @@ function createServer(
   };
   if (!tls) return http.createServer(options, serve);
   return http2.createSecureServer(
-    { ...options, ...readTlsFiles(tls), allowHTTP1: true },
+    { ...options, ...tls.pairs[0], SNICallback: secureContexts(tls), allowHTTP1: true },
     serve,
   ) as unknown as Server;
 }

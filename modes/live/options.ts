@@ -153,9 +153,9 @@ export const liveOptions = {
     doc: "Permissions of that socket: who may open it. A session there still needs a token or a public path.",
   }),
   webtransport: choice({
-    default: "off",
-    of: ["off", "quiche"],
-    doc: "WebTransport (HTTP/3) on the UDP port of the public listener; needs `tls-cert` and `tls-key`. `quiche` is the optional package @matrixai/quic, built on an old QUIC library with known weaknesses against floods: for tests and closed networks.",
+    default: "auto",
+    of: ["auto", "moq", "quiche", "off"],
+    doc: "WebTransport (HTTP/3) on the UDP port of the public listener, with the certificate of `tls-cert` or `tls-generate`. `moq` is the optional package @moq/web-transport, which needs glibc 2.38 or later on Linux and with which clients speak moq-lite-02; `auto` takes it where it loads and there is a certificate. `quiche` is the optional package @matrixai/quic, which knows newer versions and is built on an old QUIC library with known weaknesses against floods: for tests and closed networks.",
   }),
   clusterRoot: list({
     default: [],

@@ -18,6 +18,7 @@ const resources: readonly {
   respond: Respond;
 }[] = [
   { base: "/certificate.sha256", route: "/certificate.sha256", rest: "none", respond: certificate },
+  { base: "/certificates.json", route: "/certificates.json", rest: "none", respond: certificates },
   { base: "/announced", route: "/announced/{prefix}", rest: "optional", respond: announced },
   { base: "/fetch", route: "/fetch/{path}", rest: "needed", respond: fetchTrack },
 ];
@@ -57,6 +58,20 @@ async function certificate(_request: RelayRequest, live: Live): Promise<Response
   return hash === undefined
     ? plain(404, "No certificate.")
     : plain(200, hash, [["cache-control", "no-cache"]]);
+}
+
+/** The same of every certificate that a client may meet, the current one first. */
+async function certificates(_request: RelayRequest, live: Live): Promise<Response> {
+  const hashes = await live.certificateHashes();
+  const body = JSON.stringify({ certificates: hashes.map((sha256) => ({ sha256 })) });
+  return new Reply(
+    200,
+    [
+      ["content-type", "application/json"],
+      ["cache-control", "no-cache"],
+    ],
+    body,
+  );
 }
 
 /** What is announced below a prefix, relative to it: a line each, or JSON for who asks for it. */
