@@ -5,7 +5,7 @@ import type { Cancel, Clock } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
 import type { LiveAcceptor } from "#wire/live/acceptor.ts";
 import { Mux, type MuxLimits } from "#wire/live/mux.ts";
-import { chooseSubprotocol, legacySubprotocol, type Subprotocol } from "#wire/live/version.ts";
+import { chooseSubprotocol, legacySubprotocol, type Subprotocol, setupOf } from "#wire/live/version.ts";
 import { ServerSink } from "./server-sink.ts";
 import { SlabPool } from "./slab-pool.ts";
 
@@ -92,7 +92,7 @@ export class LiveWebSocket<Admission> {
         path: url.pathname,
         query: url.searchParams,
         authorization: request.headers.authorization,
-        beginsWithSetup: subprotocol.version === undefined,
+        ...setupOf(subprotocol.version),
       });
     } catch (error) {
       if (!(error instanceof RelayError)) this.#report(error);

@@ -3,7 +3,7 @@ import type { QUICConnection } from "@matrixai/quic";
 import type { Clock } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
 import type { LiveAcceptor } from "#wire/live/acceptor.ts";
-import { liteNames } from "#wire/live/version.ts";
+import { protocolNames, setupOf } from "#wire/live/version.ts";
 import {
   type ConnectAnswer,
   type ConnectRequest,
@@ -158,13 +158,14 @@ async function answer<Admission>(
   { path, protocols }: ConnectRequest,
   report: (error: unknown) => void,
 ): Promise<ConnectAnswer> {
-  const chosen = liteNames.find(({ name }) => protocols.includes(name));
+  const chosen = protocolNames.find(({ name }) => protocols.includes(name));
   const url = new URL(path, "https://relay.invalid");
   try {
     const admission = await acceptor.admit({
       path: url.pathname,
       query: url.searchParams,
       authorization: undefined,
+      ...(chosen && setupOf(chosen.version)),
     });
     return {
       protocol: chosen?.name,

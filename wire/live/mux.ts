@@ -34,7 +34,7 @@ import type {
   TransportHandler,
 } from "./transport.ts";
 import { writeVarint } from "./varint.ts";
-import type { Framing, LiteVersion } from "./version.ts";
+import type { Framing, LiveVersion } from "./version.ts";
 
 /** Where whole messages go: a WebSocket, or a pipe in a test. */
 export interface MessageSink {
@@ -79,7 +79,7 @@ const holesMax = 10_000;
 
 /** Streams as QUIC has them, over messages in order: qmux 00 to 02, or the older framing. */
 export class Mux implements Transport, QmuxSink, LegacySink {
-  readonly version: LiteVersion | undefined;
+  readonly version: LiveVersion | undefined;
   readonly role: "client" | "server";
   handler!: TransportHandler;
 
@@ -124,7 +124,7 @@ export class Mux implements Transport, QmuxSink, LegacySink {
 
   constructor(
     framing: Framing,
-    version: LiteVersion | undefined,
+    version: LiveVersion | undefined,
     role: "client" | "server",
     limits: MuxLimits,
     sink: MessageSink,
