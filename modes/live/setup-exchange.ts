@@ -143,6 +143,7 @@ export class SetupExchange {
   #ownOptions(draft: Draft): Partial<ietf.SetupOptions> {
     return {
       maxRequestId: maxRequestIdOf(this.#session),
+      implementation: "postern",
       // We ask for what we want to know.
       solicit: true,
       ...(draft.hopPath ? { hop: this.#session.originId } : {}),

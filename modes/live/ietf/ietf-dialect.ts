@@ -2,6 +2,7 @@ import { LiveProtocolError, liveError } from "#wire/live/error-code.ts";
 import { decodeSubscribeNamespace } from "#wire/live/ietf/announce.ts";
 import { type Draft, draftOf } from "#wire/live/ietf/draft.ts";
 import { IetfProtocolError, resetCodeOf, sessionCodeOf } from "#wire/live/ietf/error.ts";
+import { decodeFetch } from "#wire/live/ietf/fetch.ts";
 import { ControlBuffer, type Message, messageType } from "#wire/live/ietf/message.ts";
 import type { Name } from "#wire/live/ietf/namespace.ts";
 import { encodeSubgroupHeader, isSubgroupType, streamType } from "#wire/live/ietf/object.ts";
@@ -19,6 +20,7 @@ import { NamespaceAnnouncements, RequestedAnnouncements } from "./ietf-announcem
 import { IetfSourcing } from "./ietf-sourcing.ts";
 import type { Request } from "./request.ts";
 import { type RequestHandler, Requests } from "./requests.ts";
+import { ServedFetch } from "./served-fetch.ts";
 import { largestOf, refuseSubscription, ServedSubscription } from "./served-subscription.ts";
 
 /** moq-transport, drafts 14 to 20. */
@@ -34,6 +36,7 @@ export class IetfDialect implements Dialect, RequestHandler {
   readonly #asksNamespaces: boolean;
   readonly #subscriptions = new Map<number, ServedSubscription>();
   readonly #announcers = new Set<() => void>();
+  readonly #fetches = new Set<ServedFetch>();
   /** Our PUBLISH_NAMESPACE requests (14 and 15). */
   readonly #told = new Map<string, Request>();
 
@@ -89,6 +92,7 @@ export class IetfDialect implements Dialect, RequestHandler {
   close(clean: boolean): void {
     for (const end of [...this.#announcers]) end();
     for (const served of [...this.#subscriptions.values()]) served.close();
+    for (const fetch of [...this.#fetches]) fetch.close();
     this.source.close(!clean);
     this.#outbox.clear();
   }
@@ -127,7 +131,7 @@ export class IetfDialect implements Dialect, RequestHandler {
     else if (type === this.#draft.subscribeNamespaceType) this.#announceTo(body, request);
     else if (type === messageType.trackStatus) this.#describe(body, request);
     else if (type === messageType.publish) this.#refuse("publish", body, request);
-    else if (type === messageType.fetch) this.#refuse("fetch", body, request);
+    else if (type === messageType.fetch) this.#fetch(body, request);
     else if (type === messageType.subscribeTracks) this.#refuse("subscribeNamespace", body, request);
     else throw new IetfProtocolError("an unknown request");
   }
@@ -169,6 +173,18 @@ export class IetfDialect implements Dialect, RequestHandler {
     );
     this.#subscriptions.set(id, served);
     origin.start(track);
+  }
+
+  #fetch(body: Uint8Array, request: Request): void {
+    if (this.#fetches.size >= this.#session.limits.subscriptionsMax) {
+      const id = readId(body, this.#draft);
+      request.send(encodeRequestError("fetch", id, "internal", "too many fetches", this.#draft));
+      request.finish();
+      return;
+    }
+    const fetch = new ServedFetch(this.#session, this.#draft, request, (over) => this.#fetches.delete(over));
+    this.#fetches.add(fetch);
+    fetch.start(decodeFetch(body, this.#draft), (id) => this.#subscriptions.get(id));
   }
 
   #announceTo(body: Uint8Array, request: Request): void {

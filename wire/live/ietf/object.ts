@@ -229,3 +229,7 @@ export class ObjectScanner {
     return this.#from.varint();
   }
 }
+
+/** The properties of an object that has a timestamp and no other. */
+export const timestampProperties = (timestamp: number, draft: Draft): Uint8Array =>
+  encoderOf(draft).varint(timestampProperty).varint(timestamp).finish();

@@ -20,13 +20,14 @@ export interface SetupOptions {
   solicit?: boolean;
   /** Its own id, which agrees on HOP_PATH; 0 is nobody's. */
   hop?: bigint;
+  /** What it calls itself; nothing depends on it. */
+  implementation?: string;
 }
 
 const optionType = {
   path: 0x01,
   maxRequestId: 0x02,
   authorizationToken: 0x03,
-  authority: 0x05,
   implementation: 0x07,
   relayHops: 0x40b55,
   solicit: 0x40b5a,
@@ -83,12 +84,13 @@ function decodePath(value: Uint8Array): string {
 const utf8 = new TextEncoder();
 
 export function encodeSetupOptions(to: Encoder, options: Partial<SetupOptions>, draft: Draft): void {
-  const { path, maxRequestId, tokens = [], hop, solicit } = options;
+  const { path, maxRequestId, tokens = [], hop, solicit, implementation } = options;
   const hopId = draft.hopPath && hop !== undefined ? encoderOf(draft).bigVarint(hop).finish() : undefined;
   const all: [type: number, value: number | Uint8Array | undefined][] = [
     [optionType.path, path === undefined ? undefined : utf8.encode(path)],
     [optionType.maxRequestId, draft.requestStreams ? undefined : maxRequestId],
     ...tokens.map((token): [number, Uint8Array] => [optionType.authorizationToken, token]),
+    [optionType.implementation, implementation === undefined ? undefined : utf8.encode(implementation)],
     [optionType.relayHops, hopId],
     [optionType.solicit, solicit === undefined ? undefined : Number(solicit)],
   ];
