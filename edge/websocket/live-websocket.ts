@@ -5,7 +5,7 @@ import type { Clock } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
 import { type LiveAcceptor, parseTarget } from "#wire/live/acceptor.ts";
 import { Mux, type MuxLimits } from "#wire/live/mux.ts";
-import { chooseSubprotocol, legacySubprotocol, type Subprotocol } from "#wire/live/version.ts";
+import { chooseSubprotocol, legacySubprotocol, type Subprotocol, setupOf } from "#wire/live/version.ts";
 import { type Beating, Heartbeat, type HeartbeatOptions } from "./heartbeat.ts";
 import { SlabPool } from "./slab-pool.ts";
 import { SocketSink, webSocketHeader } from "./socket-sink.ts";
@@ -81,7 +81,7 @@ export class LiveWebSocket<Admission> {
       admission = await this.#acceptor.admit({
         ...parseTarget(request.url ?? "/"),
         authorization: request.headers.authorization,
-        beginsWithSetup: subprotocol.version === undefined,
+        ...setupOf(subprotocol.version),
       });
     } catch (error) {
       if (!(error instanceof RelayError)) this.#report(error);

@@ -1,7 +1,7 @@
 import { RelayError } from "#core/errors.ts";
 import { type LiveAcceptor, parseTarget } from "#wire/live/acceptor.ts";
 import type { Transport } from "#wire/live/transport.ts";
-import { liteNames } from "#wire/live/version.ts";
+import { protocolNames, setupOf } from "#wire/live/version.ts";
 import type { CertificatePair } from "../tls/certificates.ts";
 
 export interface WebTransportOptions {
@@ -55,11 +55,12 @@ export async function answerConnect<Admission>(
   { path, protocols }: ConnectRequest,
   report: (error: unknown) => void,
 ): Promise<ConnectAnswer> {
-  const chosen = liteNames.find(({ name }) => protocols.includes(name));
+  const chosen = protocolNames.find(({ name }) => protocols.includes(name));
   try {
     const admission = await acceptor.admit({
       ...parseTarget(path),
       authorization: undefined,
+      ...(chosen && setupOf(chosen.version)),
     });
     return {
       protocol: chosen?.name,

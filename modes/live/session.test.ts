@@ -37,7 +37,7 @@ describe("setup", () => {
 
   test("of versions nobody here speaks: closed with 9", async () => {
     const { raw } = await scene(undefined);
-    raw.bidi(hex("20000a 01 c0000000ff00000e 00"));
+    raw.bidi(hex("20000a 01 c0000000ff00000d 00"));
     await settle();
     assert.equal(raw.end?.code, 9);
   });

@@ -9,6 +9,10 @@ export interface Knock {
   authorization: string | undefined;
   /** The connection begins with a SETUP, which may bring what lets it in. */
   beginsWithSetup?: boolean;
+  /** A JWT among it: what is spoken has a place for one there. */
+  showsTokenInSetup?: boolean;
+  /** The path is among it, and the one here means nothing. */
+  targetInSetup?: boolean;
 }
 
 /** What a listening edge needs of live: `admit` before the handshake is answered, then `accept`. */

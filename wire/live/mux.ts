@@ -34,7 +34,7 @@ import type {
   TransportHandler,
 } from "./transport.ts";
 import { writeVarint } from "./varint.ts";
-import type { Framing, LiteVersion, NamedVersion } from "./version.ts";
+import type { Framing, LiveVersion, ProtocolName } from "./version.ts";
 
 /** Where whole messages go: a WebSocket, or a pipe in a test. */
 export interface MessageSink {
@@ -69,7 +69,7 @@ export interface MuxLimits {
 /** For byte streams, which have no handshake but the parameters (`protocol/live.md`). */
 export interface InBandVersions {
   /** What we speak, best first. */
-  names: readonly NamedVersion[];
+  names: readonly ProtocolName[];
   /** The remote's parameters are there, and with them the mux's version; called before anything else is looked at. */
   onAgreed(): void;
 }
@@ -91,7 +91,7 @@ export class Mux implements Transport, QmuxSink, LegacySink {
   handler!: TransportHandler;
   setupTarget: string | undefined;
 
-  #version: LiteVersion | undefined;
+  #version: LiveVersion | undefined;
   readonly #inBand: InBandVersions | undefined;
   readonly #framing: Framing;
   readonly #limits: MuxLimits;
@@ -134,7 +134,7 @@ export class Mux implements Transport, QmuxSink, LegacySink {
 
   constructor(
     framing: Framing,
-    version: LiteVersion | undefined,
+    version: LiveVersion | undefined,
     role: "client" | "server",
     limits: MuxLimits,
     sink: MessageSink,
@@ -156,7 +156,7 @@ export class Mux implements Transport, QmuxSink, LegacySink {
     else this.#queueControl(encodeParameters(this.#ownParameters(), this.#records));
   }
 
-  get version(): LiteVersion | undefined {
+  get version(): LiveVersion | undefined {
     return this.#version;
   }
 

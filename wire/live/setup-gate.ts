@@ -6,6 +6,7 @@ import { decodeSetup } from "./setup.ts";
 import { StreamBuffer } from "./stream-buffer.ts";
 import { uniType } from "./stream-type.ts";
 import type { BidiStream, ReceiveStream, SendStream, Transport, TransportHandler } from "./transport.ts";
+import { isIetf, setupOf } from "./version.ts";
 
 export interface SetupGateLimits {
   /** A client that has not said by then where it wants to is closed. */
@@ -64,7 +65,8 @@ export class SetupGate<Admission> implements TransportHandler {
   /** The version is known now. */
   start(): void {
     const { version } = this.#transport;
-    if (version === undefined || version < 5) this.#admit("/");
+    // Drafts of moq-transport say it as the session begins, which then decides itself.
+    if (version === undefined || version < 5 || isIetf(version)) this.#admit("/");
   }
 
   onUni(receive: ReceiveStream): void {
@@ -129,7 +131,8 @@ export class SetupGate<Admission> implements TransportHandler {
     const knock = {
       ...parseTarget(target),
       authorization: undefined,
-      beginsWithSetup: this.#transport.version === undefined,
+      ...setupOf(this.#transport.version),
+      targetInSetup: this.#transport.version !== undefined && isIetf(this.#transport.version),
     };
     this.#acceptor.admit(knock).then(
       (admission) => this.#letIn(admission),
