@@ -149,6 +149,19 @@ const recentLinks: readonly Link[] = [
     theirs: ["--cluster-connect", `unix://${ourSocket}`],
     ours: ["--server-unix-bind", ourSocket],
   },
+  {
+    name: "theirs dials, QUIC without HTTP/3",
+    theirs: ["--cluster-connect", `moqt://${ours.host}/`, "--connect-tls-insecure"],
+    ours: quic,
+  },
+  {
+    name: "theirs dials, WebTransport",
+    theirs: [
+      ...["--cluster-connect", `https://${ours.host}/`, "--connect-tls-insecure"],
+      "--connect-websocket-enabled=false",
+    ],
+    ours: quic,
+  },
 ];
 
 const shown = ["--cluster-token", token!];
