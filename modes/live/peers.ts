@@ -104,6 +104,12 @@ function nodeName(url: string | undefined): string | undefined {
   return /^(http|ws):$/.test(protocol) ? `${protocol.slice(0, -1)}:${name}` : name;
 }
 
+/** Where the session is at the other relay; the path of a Unix socket's URL is the socket's. */
+function sessionPathOf(url: URL): string {
+  if (url.protocol !== "unix:") return url.pathname;
+  return (url.searchParams.get("path") ?? "").split("?")[0]!;
+}
+
 function nodeUrl(name: string): URL | undefined {
   const plain = /^(http|ws):(.+)$/.exec(name);
   const text = plain ? `${plain[1]}://${plain[2]}` : `https://${name}`;
@@ -153,7 +159,7 @@ class Link {
   }
 
   #opened(transport: Transport): void {
-    const root = normalizePath(this.#url.pathname) ?? "";
+    const root = normalizePath(sessionPathOf(this.#url)) ?? "";
     const grant = { root, put: [""], get: [""], cluster: true, expiresAt: undefined };
     const session = this.#setup.relay.accept(transport, grant);
     this.#transport = transport;
