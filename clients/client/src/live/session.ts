@@ -240,6 +240,7 @@ export class LiveSession implements ConnectionHome, SubscriberHome {
     if (this.#options.reconnect) {
       // What we have stays until its successor is there.
       this.#url = movedTo(this.#url, uri);
+      for (const user of this.#users) if (user instanceof Subscription) user.expectMove();
       void this.#reconnect();
     }
     this.#options.onGoaway?.(uri);
@@ -282,7 +283,10 @@ export class LiveSession implements ConnectionHome, SubscriberHome {
         this.#opening.set(connection, (end) => {
           this.#opening.delete(connection);
           if (end === undefined) resolve();
-          else reject(new PosternError("relay_refused", { details: { closeCode: end.code } }));
+          else {
+            const code = end.clean ? "relay_refused" : "relay_unreachable";
+            reject(new PosternError(code, { details: { closeCode: end.code } }));
+          }
         });
         this.#giveUpAttempt = () => connection.close(0, "");
         connection.start();

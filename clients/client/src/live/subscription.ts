@@ -163,6 +163,11 @@ export class Subscription implements AsyncIterable<LiveGroup>, SubscribingSink, 
     this.#connection = undefined;
   }
 
+  /** Another connection will take over. The publisher may move there before us: its leaving here means nothing. */
+  expectMove(): void {
+    this.#patient = true;
+  }
+
   sessionEnded(error: PosternError | undefined): void {
     this.#finish(error);
   }
