@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { simClock, simEntropy } from "../../../tests/support/sim-clock.ts";
+import { deliver, SimLiveRelay } from "../../../tests/support/sim-live-relay.ts";
 import { liveError } from "../../../wire/live/error-code.ts";
 import {
   connectLive,
@@ -11,7 +12,6 @@ import {
   type LiveTrouble,
   type Subscription,
 } from "../src/live.ts";
-import { deliver, SimLiveRelay } from "./sim-live-relay.ts";
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
@@ -249,6 +249,31 @@ describe("a subscription", () => {
     assert.equal(subscription.skippedGroups, value!.sequence - track.latest!.sequence + 9);
     assert.ok(subscription.skippedGroups >= 6, String(subscription.skippedGroups));
     assert.ok(subscription.waitingGroups <= 2);
+  });
+
+  test("in order waits for a group that another overtook, but not for long", async () => {
+    const { clock, subscription } = await subscribed({ ordered: true });
+    const arrive = (sequence: number) => {
+      const group = subscription.onGroup(sequence);
+      group?.onFrame(new TextEncoder().encode(String(sequence)), 0);
+      group?.onGroupEnd(true);
+    };
+    const groups = subscription[Symbol.asyncIterator]();
+    arrive(1);
+    assert.deepEqual(await soon(read(groups, 1)), ["1"]);
+    const two = read(groups, 2);
+    arrive(3);
+    await deliver();
+    arrive(2);
+    assert.deepEqual(await soon(two), ["2", "3"]);
+    assert.equal(subscription.skippedGroups, 0);
+    const late = read(groups, 1);
+    arrive(5);
+    await clock.advance(200);
+    assert.deepEqual(await soon(late), ["5"]);
+    arrive(4);
+    assert.equal(subscription.waitingGroups, 0);
+    assert.equal(subscription.skippedGroups, 1);
   });
 
   test("leaves a group in the middle when it is read too slowly", async () => {

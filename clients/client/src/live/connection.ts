@@ -1,10 +1,6 @@
 import { concatBytes } from "../../../../core/bytes.ts";
 import type { Cancel } from "../../../../core/clock.ts";
-import {
-  type ControlOutput,
-  type ControlOwner,
-  ControlStream,
-} from "../../../../wire/live/control-stream.ts";
+import { type ControlOutput, ControlStream } from "../../../../wire/live/control-stream.ts";
 import { encodeType } from "../../../../wire/live/encoder.ts";
 import { LiveProtocolError, liveError } from "../../../../wire/live/error-code.ts";
 import { decodeGoaway } from "../../../../wire/live/group.ts";
@@ -31,6 +27,7 @@ import type {
 import type { LiteVersion } from "../../../../wire/live/version.ts";
 import { Announcer } from "./announcer.ts";
 import type { Broadcast, PublisherHome, TrackWriter } from "./broadcast.ts";
+import type { ConnectionContext } from "./connection-context.ts";
 import { IncomingGroup } from "./incoming-group.ts";
 import { controlMaxBytes } from "./limits.ts";
 import { Serving, type ServingHome } from "./serving.ts";
@@ -52,7 +49,7 @@ export interface ConnectionHome extends PublisherHome {
  *
  * Both sides ask: the relay what we publish, and for tracks of it; we the relay, for what others do.
  */
-export class Connection implements ControlOwner, ServingHome, TransportHandler {
+export class Connection implements ConnectionContext, ServingHome, TransportHandler {
   readonly home: ConnectionHome;
   readonly controlMaxBytes = controlMaxBytes;
   readonly #transport: Transport;

@@ -5,7 +5,7 @@ import { decodeGroupHeader } from "../../../../wire/live/group.ts";
 import type { StreamBuffer } from "../../../../wire/live/stream-buffer.ts";
 import type { ReceiveStream } from "../../../../wire/live/transport.ts";
 import { frameClassOf } from "../../../../wire/live/version.ts";
-import type { Connection } from "./connection.ts";
+import type { ConnectionContext } from "./connection-context.ts";
 import type { GroupSink, Subscribing } from "./subscribing.ts";
 
 /** A Group stream on its way in, cut into frames. */
@@ -24,7 +24,7 @@ export class IncomingGroup implements FrameSink {
 
   /** The stream's type was read already; `header` has what followed. */
   constructor(
-    connection: Connection,
+    connection: ConnectionContext,
     stream: ReceiveStream,
     header: StreamBuffer,
     subscribingOf: (subscribeId: number) => Subscribing | undefined,

@@ -15,6 +15,8 @@ export interface LiveLimits {
   readonly backlogMaxBytes: number;
   /** How long a group is kept for a slow reader once a newer one exists, where neither side of a track says. */
   readonly latencyMaxMs: number;
+  /** How long a reader who wants groups in order waits for one that others overtook. */
+  readonly reorderMaxMs: number;
   /** How often the relay is told that we live, where the connection has a way to. */
   readonly pingMs: number;
   /** A relay that answers no ping for so long counts as gone. */
@@ -35,6 +37,7 @@ export const LIVE_LIMITS: LiveLimits = {
   bufferMaxGroups: 64,
   backlogMaxBytes: 4 * 2 ** 20,
   latencyMaxMs: 5_000,
+  reorderMaxMs: 200,
   pingMs: 5_000,
   silenceMaxMs: 30_000,
   announcementsMax: 10_000,

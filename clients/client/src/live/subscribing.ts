@@ -13,7 +13,7 @@ import {
 } from "../../../../wire/live/subscribe.ts";
 import { decodeTrackInfo, encodeTrackName, type TrackInfo } from "../../../../wire/live/track.ts";
 import type { BidiStream } from "../../../../wire/live/transport.ts";
-import type { Connection } from "./connection.ts";
+import type { ConnectionContext } from "./connection-context.ts";
 
 export interface SubscribeRequest extends SubscribeOptions {
   readonly broadcast: string;
@@ -42,7 +42,7 @@ const lateGroupsMs = 500;
 
 /** One subscription of ours on one connection. */
 export class Subscribing {
-  readonly #connection: Connection;
+  readonly #connection: ConnectionContext;
   readonly #id: number;
   readonly #request: SubscribeRequest;
   readonly #sink: SubscribingSink;
@@ -58,7 +58,7 @@ export class Subscribing {
   #over = false;
 
   constructor(
-    connection: Connection,
+    connection: ConnectionContext,
     id: number,
     request: SubscribeRequest,
     sink: SubscribingSink,

@@ -13,7 +13,7 @@ import type { Watcher } from "./watch.ts";
 export interface SubscriptionOptions {
   /** Sent before tracks of lower priority; 0 to 255, 0 unless given. */
   readonly priority?: number;
-  /** Older groups before newer ones, and none that comes after a newer one was read. */
+  /** Older groups before newer ones. One that others overtook is waited for, if not for long. */
   readonly ordered?: boolean;
   /**
    * How long a group is worth reading once a newer one exists: then the rest of it is skipped, here and at the relay.
@@ -78,6 +78,7 @@ export class Subscription implements AsyncIterable<LiveGroup>, SubscribingSink, 
   #subscribing: Subscribing | undefined;
   #cancelWatch: Cancel = () => {};
   #cancelRetry: Cancel = () => {};
+  #cancelReorder: Cancel = () => {};
   #announced = false;
   /** Waits for the broadcast to come back, and does not take "not there" for an answer. */
   #patient: boolean;
@@ -266,8 +267,9 @@ export class Subscription implements AsyncIterable<LiveGroup>, SubscribingSink, 
     this.#current = undefined;
     for (;;) {
       // Without the info a timestamp means nothing.
-      const group = this.#isKnown ? this.#waiting.shift() : undefined;
-      if (group !== undefined) {
+      const isDue = this.#isKnown && this.#waiting.length > 0 && !this.#awaitsOvertaken();
+      if (isDue) {
+        const group = this.#waiting.shift()!;
         this.#current = group;
         this.#handedOut = group.sequence;
         return { done: false, value: group };
@@ -282,6 +284,20 @@ export class Subscription implements AsyncIterable<LiveGroup>, SubscribingSink, 
         this.#wake = resolve;
       });
     }
+  }
+
+  /** Streams overtake each other: whether a group before the first that waits may still come. */
+  #awaitsOvertaken(): boolean {
+    this.#cancelReorder();
+    const first = this.#waiting[0]!;
+    const ahead = first.sequence - this.#handedOut;
+    const mayCome = this.#handedOut >= 0 && ahead > 1 && ahead < gapMax;
+    if (!this.#request.ordered || !mayCome || this.#end !== undefined) return false;
+    const { clock, limits } = this.#home;
+    const leftMs = first.receivedAt + limits.reorderMaxMs - clock.now();
+    if (leftMs <= 0) return false;
+    this.#cancelReorder = clock.after(leftMs, () => this.#wake());
+    return true;
   }
 
   #expireLater(group: LiveGroup): void {
@@ -301,6 +317,7 @@ export class Subscription implements AsyncIterable<LiveGroup>, SubscribingSink, 
   #finish(error: PosternError | undefined, readsOn = false): void {
     if (this.#end !== undefined) return;
     this.#end = { error };
+    this.#cancelReorder();
     this.detach();
     if (!readsOn) {
       for (const group of this.#waiting) group.abandon();

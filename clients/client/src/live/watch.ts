@@ -10,7 +10,7 @@ import { encodeType } from "../../../../wire/live/encoder.ts";
 import { LiveProtocolError, liveError } from "../../../../wire/live/error-code.ts";
 import { joinPath, normalizePath } from "../../../../wire/live/path.ts";
 import { bidiType } from "../../../../wire/live/stream-type.ts";
-import type { Connection } from "./connection.ts";
+import type { ConnectionContext } from "./connection-context.ts";
 
 /** Who learns what a relay announces. */
 export interface Watcher {
@@ -21,7 +21,7 @@ export interface Watcher {
 
 /** One Announce stream of ours. */
 export class Watch {
-  readonly #connection: Connection;
+  readonly #connection: ConnectionContext;
   readonly #prefix: string;
   readonly #watcher: Watcher;
   readonly #onOver: () => void;
@@ -29,7 +29,7 @@ export class Watch {
   #stream: ControlStream | undefined;
   #over = false;
 
-  constructor(connection: Connection, prefix: string, watcher: Watcher, onOver: () => void) {
+  constructor(connection: ConnectionContext, prefix: string, watcher: Watcher, onOver: () => void) {
     this.#connection = connection;
     this.#prefix = prefix;
     this.#watcher = watcher;

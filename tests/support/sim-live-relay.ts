@@ -1,11 +1,11 @@
-import type { Clock } from "../../../core/clock.ts";
-import type { Grant } from "../../../modes/live/grant.ts";
-import type { Relay } from "../../../modes/live/relay.ts";
-import { openGrant, Pipe, pairLimits, relayOn } from "../../../tests/support/live-pair.ts";
-import { settle } from "../../../tests/support/sim-clock.ts";
-import { Mux } from "../../../wire/live/mux.ts";
-import { subprotocols } from "../../../wire/live/version.ts";
-import type { WebSocketConstructor } from "../src/live/websocket-transport.ts";
+import type { WebSocketConstructor } from "#clients/client/src/live/websocket-transport.ts";
+import type { Clock } from "#core/clock.ts";
+import type { Grant } from "#modes/live/grant.ts";
+import type { Relay } from "#modes/live/relay.ts";
+import { Mux } from "#wire/live/mux.ts";
+import { subprotocols } from "#wire/live/version.ts";
+import { openGrant, Pipe, pairLimits, relayOn } from "./live-pair.ts";
+import { settle } from "./sim-clock.ts";
 
 /**
  * A relay in memory, with the real core, and the WebSocket that leads to it. Connections can be refused, stalled and
