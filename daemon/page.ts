@@ -32,7 +32,7 @@ function relayFacts(config: Config, isLive: boolean): RelayFacts {
       ? {
           publicPublish: open?.put ?? [],
           publicWatch: open?.get ?? [],
-          webTransport: config.webtransport !== "off",
+          webTransport: config.webtransport !== "off" && Boolean(config.tlsCert?.length),
         }
       : null,
   };

@@ -77,8 +77,7 @@ class LiveView {
       return;
     }
     tell(status, "Connecting…", "busy");
-    byId("watch-start").hidden = true;
-    byId("watch-stop").hidden = false;
+    swap("watch-start", "watch-stop");
     let session: LiveSession | undefined;
     let end = () => {};
     try {
@@ -95,8 +94,7 @@ class LiveView {
     } finally {
       end();
       session?.close();
-      byId("watch-start").hidden = false;
-      byId("watch-stop").hidden = true;
+      swap("watch-stop", "watch-start");
     }
   }
 
@@ -213,6 +211,14 @@ function showWatching(session: LiveSession, viewer: Viewer, canvas: HTMLCanvasEl
     canvas.getContext("2d")!.clearRect(0, 0, canvas.width, canvas.height);
     numbers.hidden = true;
   };
+}
+
+/** One button takes another's place, and its focus. */
+function swap(before: string, after: string): void {
+  const hadFocus = document.activeElement === byId(before);
+  byId(before).hidden = true;
+  byId(after).hidden = false;
+  if (hadFocus) byId(after).focus();
 }
 
 function failureText(error: unknown): string {
