@@ -165,9 +165,13 @@ test("the README's examples compile against the package", () => {
   const readme = readFileSync(join(folder, "README.md"), "utf8");
   const examples = [...readme.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, text = ""], at) => {
     const file = project.file(`example-${at}.mts`);
-    writeFileSync(file, text.replaceAll('"@postern/client"', JSON.stringify(join(folder, "dist/index.js"))));
+    const built = (entry: string) => JSON.stringify(join(folder, `dist/${entry}.js`));
+    const local = text
+      .replaceAll('"@postern/client"', built("index"))
+      .replaceAll('"@postern/client/live"', built("live"));
+    writeFileSync(file, local);
     return file;
   });
-  assert.equal(examples.length, 4);
+  assert.equal(examples.length, 6);
   assertCompiles(examples);
 });
