@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import { simClock, simEntropy } from "../../../tests/support/sim-clock.ts";
 import { deliver, SimLiveRelay } from "../../../tests/support/sim-live-relay.ts";
 import { liveError } from "../../../wire/live/error-code.ts";
+import type { OwnSubscription } from "../src/live/subscription.ts";
 import {
   connectLive,
   createSecret,
@@ -10,6 +11,7 @@ import {
   type LiveGroup,
   type LiveOptions,
   type LiveTrouble,
+  type SubscribeOptions,
   type Subscription,
 } from "../src/live.ts";
 
@@ -202,16 +204,15 @@ describe("a live session", () => {
 });
 
 describe("a subscription", () => {
-  async function subscribed(options: Parameters<SubscribedSession["subscribe"]>[2] = {}) {
+  async function subscribed(options: SubscribeOptions = {}, limits: LiveOptions["limits"] = {}) {
     const w = world();
-    const [publisher, viewer] = [await soon(w.connect()), await soon(w.connect())];
+    const [publisher, viewer] = [await soon(w.connect()), await soon(w.connect({ limits }))];
     const track = publisher.publish("cam").track("video");
     await deliver();
     const subscription = viewer.subscribe("cam", "video", options);
     await soon(track.whenWanted());
     return { ...w, publisher, viewer, track, subscription };
   }
-  type SubscribedSession = Awaited<ReturnType<typeof connectLive>>;
 
   test("to a track that nobody publishes says so", async () => {
     const { connect } = world();
@@ -254,7 +255,7 @@ describe("a subscription", () => {
   test("in order waits for a group that another overtook, but not for long", async () => {
     const { clock, subscription } = await subscribed({ ordered: true });
     const arrive = (sequence: number) => {
-      const group = subscription.onGroup(sequence);
+      const group = (subscription as OwnSubscription).onGroup(sequence);
       group?.onFrame(new TextEncoder().encode(String(sequence)), 0);
       group?.onGroupEnd(true);
     };
@@ -294,12 +295,10 @@ describe("a subscription", () => {
   });
 
   test("holds no more than its bounds", async () => {
-    const { viewer, track } = await subscribed();
-    assert.equal(viewer.limits.bufferMaxGroups, 64);
-    const small = { bufferMaxGroups: 3, bufferMaxBytes: 1_000 };
-    Object.assign(viewer.limits, small);
-    const subscription = viewer.subscribe("cam", "video", { latencyMaxMs: Number.POSITIVE_INFINITY });
-    await deliver();
+    const { track, subscription } = await subscribed(
+      { latencyMaxMs: Number.POSITIVE_INFINITY },
+      { bufferMaxGroups: 3, bufferMaxBytes: 1_000 },
+    );
     for (let group = 0; group < 10; group++) {
       track.frame(new Uint8Array(400));
       await deliver();

@@ -17,10 +17,16 @@ const renameMs = 1_000;
  * Broadcasts as they come and go, for one reader. A slow one is told how things stand, and not what happened in
  * between: so what waits is never more than there are broadcasts.
  */
-export class Announced implements AsyncIterable<Announcement>, Watcher {
+export interface Announced {
+  [Symbol.asyncIterator](): AsyncIterator<Announcement, undefined>;
+  close(): void;
+}
+
+/** A reader's view of the broadcasts, as its session and the connection of the moment see it. */
+export class OwnAnnounced implements Announced, Watcher {
   readonly #prefix: string;
   readonly #clock: Clock;
-  readonly #onOver: (announced: Announced) => void;
+  readonly #onOver: (announced: OwnAnnounced) => void;
   /** What is there, what the reader knows of, and what it is told next. */
   readonly #active = new Set<string>();
   readonly #told = new Set<string>();
@@ -31,7 +37,7 @@ export class Announced implements AsyncIterable<Announcement>, Watcher {
   #wake: () => void = () => {};
   #end: { error: PosternError | undefined } | undefined;
 
-  constructor(prefix: string, clock: Clock, onOver: (announced: Announced) => void) {
+  constructor(prefix: string, clock: Clock, onOver: (announced: OwnAnnounced) => void) {
     this.#prefix = prefix;
     this.#clock = clock;
     this.#onOver = onOver;

@@ -16,7 +16,7 @@ export interface TrackOptions {
 
 /** One who is sent a track. */
 export interface TrackReader {
-  onGroup(group: GroupWriter): void;
+  onGroup(group: OwnGroup): void;
   /** The last group was made. */
   onTrackEnd(): void;
 }
@@ -45,20 +45,77 @@ const timescale = 1_000;
 const text = new TextEncoder();
 
 /** A named set of tracks. It is announced from `publish` to `end`, over reconnections too. */
-export class Broadcast {
+export interface Broadcast extends Disposable {
   /** Relative to the session's URL. */
+  readonly path: string;
+  /**
+   * A new track. Whoever asked for this name before was told that there is none.
+   *
+   * @throws PosternError `option_invalid`: the name is taken, or the broadcast has ended
+   */
+  track(name: string, options?: TrackOptions): TrackWriter;
+  /** Ends every track, and takes the announcement back. */
+  end(): void;
+}
+
+/** A series of groups, each of which makes sense without the others: for video, a key frame and what builds on it. */
+export interface TrackWriter {
+  readonly name: string;
+  /** Whether anybody is sent this track now. */
+  readonly wanted: boolean;
+  /** Groups that were not sent, or not to their end, because the way to the relay was too slow. */
+  readonly droppedGroups: number;
+  /** What still waits to be sent, in bytes. Above what a few frames take, send less or smaller ones. */
+  readonly backlogBytes: number;
+  /** Resolves once `wanted`; rejects with PosternError `aborted` or, when the track ends before, `session_ended`. */
+  whenWanted(signal?: AbortSignal): Promise<void>;
+  /** The group that was begun last. */
+  readonly latest: GroupWriter | undefined;
+  /**
+   * A new group; the one before it is ended.
+   *
+   * The first has the time in ms for its number, each further one the next number: so they go up over a restart of
+   * the publisher too, and what a relay still holds of the last run counts as older.
+   *
+   * @throws PosternError `session_ended` after `end`
+   */
+  group(): GroupWriter;
+  /** A group of this one frame. */
+  frame(payload: Uint8Array | string, timestampMs?: number): void;
+  /** No further group will come. What was written is still sent. */
+  end(): void;
+}
+
+/** Frames that belong together, sent as they are written. */
+export interface GroupWriter {
+  readonly sequence: number;
+  /**
+   * Adds a frame; the bytes are the group's from then on. `timestampMs` is the moment the frame shows, in milliseconds
+   * since any fixed point (now since 1970 unless given); subscribers learn it, from publishers of moq-lite 05.
+   *
+   * False: the group has ended, or was given up for its size. Go on with a new one.
+   */
+  write(payload: Uint8Array | string, timestampMs?: number): boolean;
+  /** The group is whole. */
+  end(): void;
+  /** Gives the group up: subscribers see it as lost. Codes from 64 on are yours. */
+  abort(code?: number): void;
+}
+
+/** A broadcast of ours, as the connection sees it. */
+export class OwnBroadcast implements Broadcast {
   readonly path: string;
   readonly #home: PublisherHome;
   readonly #sealer: FrameSealer | undefined;
-  readonly #tracks = new Map<string, TrackWriter>();
-  readonly #onEnd: (broadcast: Broadcast) => void;
+  readonly #tracks = new Map<string, OwnTrack>();
+  readonly #onEnd: (broadcast: OwnBroadcast) => void;
   #ended = false;
 
   constructor(
     path: string,
     home: PublisherHome,
     sealer: FrameSealer | undefined,
-    onEnd: (broadcast: Broadcast) => void,
+    onEnd: (broadcast: OwnBroadcast) => void,
   ) {
     this.path = path;
     this.#home = home;
@@ -66,12 +123,7 @@ export class Broadcast {
     this.#onEnd = onEnd;
   }
 
-  /**
-   * A new track. Whoever asked for this name before was told that there is none.
-   *
-   * @throws PosternError `option_invalid`: the name is taken, or the broadcast has ended
-   */
-  track(name: string, options: TrackOptions = {}): TrackWriter {
+  track(name: string, options: TrackOptions = {}): OwnTrack {
     if (this.#ended || this.#tracks.has(name)) {
       const why = this.#ended ? "the broadcast has ended" : "the name is taken";
       throw new PosternError("option_invalid", { message: `track: ${why}.`, details: { option: "track" } });
@@ -82,17 +134,16 @@ export class Broadcast {
       latencyMaxMs: options.latencyMaxMs ?? this.#home.limits.latencyMaxMs,
       timescale,
     };
-    const track = new TrackWriter(name, info, this.#home, this.#sealer, () => this.#tracks.delete(name));
+    const track = new OwnTrack(name, info, this.#home, this.#sealer, () => this.#tracks.delete(name));
     this.#tracks.set(name, track);
     return track;
   }
 
   /** The track that subscribers ask for by this name. */
-  find(name: string): TrackWriter | undefined {
+  find(name: string): OwnTrack | undefined {
     return this.#tracks.get(name);
   }
 
-  /** Ends every track, and takes the announcement back. */
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
@@ -105,8 +156,8 @@ export class Broadcast {
   }
 }
 
-/** A series of groups, each of which makes sense without the others: for video, a key frame and what builds on it. */
-export class TrackWriter {
+/** A track of ours, as the connection sees it. */
+export class OwnTrack implements TrackWriter {
   readonly name: string;
   readonly info: TrackInfo;
   readonly #home: PublisherHome;
@@ -114,11 +165,9 @@ export class TrackWriter {
   readonly #onEnd: () => void;
   readonly #readers = new Set<TrackReader>();
   readonly #waiters = new Set<() => void>();
-  #latest: GroupWriter | undefined;
+  #latest: OwnGroup | undefined;
   #ended = false;
-  /** Groups that were not sent, or not to their end, because the way to the relay was too slow. */
   droppedGroups = 0;
-  /** What still waits to be sent, in bytes. Above what a few frames take, send less or smaller ones. */
   backlogBytes = 0;
 
   constructor(
@@ -135,12 +184,10 @@ export class TrackWriter {
     this.#onEnd = onEnd;
   }
 
-  /** Whether anybody is sent this track now. */
   get wanted(): boolean {
     return this.#readers.size > 0;
   }
 
-  /** Resolves once `wanted`; rejects with PosternError `aborted` or, when the track ends before, `session_ended`. */
   async whenWanted(signal?: AbortSignal): Promise<void> {
     while (!this.wanted) {
       if (signal?.aborted) throw new PosternError("aborted", { cause: signal.reason });
@@ -152,37 +199,27 @@ export class TrackWriter {
     }
   }
 
-  get latest(): GroupWriter | undefined {
+  get latest(): OwnGroup | undefined {
     return this.#latest;
   }
 
-  /**
-   * A new group; the one before it is ended.
-   *
-   * The first has the time in ms for its number, each further one the next number: so they go up over a restart of
-   * the publisher too, and what a relay still holds of the last run counts as older.
-   *
-   * @throws PosternError `session_ended` after `end`
-   */
-  group(): GroupWriter {
+  group(): OwnGroup {
     if (this.#ended) throw new PosternError("session_ended");
     this.#latest?.end();
     const sequence = this.#latest === undefined ? this.#home.clock.now() : this.#latest.sequence + 1;
-    const group = new GroupWriter(sequence, this.name, this.#home, this.#sealer);
+    const group = new OwnGroup(sequence, this.name, this.#home, this.#sealer);
     if (this.#latest !== undefined) this.#latest.supersededAt = this.#home.clock.now();
     this.#latest = group;
     for (const reader of this.#readers) reader.onGroup(group);
     return group;
   }
 
-  /** A group of this one frame. */
   frame(payload: Uint8Array | string, timestampMs?: number): void {
     const group = this.group();
     group.write(payload, timestampMs);
     group.end();
   }
 
-  /** No further group will come. What was written is still sent. */
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
@@ -209,8 +246,8 @@ export class TrackWriter {
   }
 }
 
-/** Frames that belong together, sent as they are written. */
-export class GroupWriter {
+/** A group of ours, as the connection sees it. */
+export class OwnGroup implements GroupWriter {
   readonly sequence: number;
   /** For whoever sends them. */
   readonly frames: OutgoingFrame[] = [];
@@ -231,12 +268,6 @@ export class GroupWriter {
     this.#sealer = sealer;
   }
 
-  /**
-   * Adds a frame; the bytes are the group's from then on. `timestampMs` is the moment the frame shows, in milliseconds
-   * since any fixed point (now since 1970 unless given); subscribers learn it, from publishers of moq-lite 05.
-   *
-   * False: the group has ended, or was given up for its size. Go on with a new one.
-   */
   write(payload: Uint8Array | string, timestampMs: number = this.#home.clock.now()): boolean {
     if (this.state !== "open") return false;
     const bytes = typeof payload === "string" ? text.encode(payload) : payload;
@@ -252,14 +283,12 @@ export class GroupWriter {
     return true;
   }
 
-  /** The group is whole. */
   end(): void {
     if (this.state !== "open") return;
     this.state = "complete";
     this.#tell(0);
   }
 
-  /** Gives the group up: subscribers see it as lost. Codes from 64 on are yours. */
   abort(code = 0): void {
     if (this.state !== "open") return;
     this.state = code;

@@ -26,7 +26,7 @@ import type {
 } from "../../../../wire/live/transport.ts";
 import type { LiteVersion } from "../../../../wire/live/version.ts";
 import { Announcer } from "./announcer.ts";
-import type { Broadcast, PublisherHome, TrackWriter } from "./broadcast.ts";
+import type { OwnBroadcast, OwnTrack, PublisherHome } from "./broadcast.ts";
 import type { ConnectionContext } from "./connection-context.ts";
 import { IncomingGroup } from "./incoming-group.ts";
 import { controlMaxBytes } from "./limits.ts";
@@ -37,7 +37,7 @@ import { Watch, type Watcher } from "./watch.ts";
 /** What a connection needs of its session. */
 export interface ConnectionHome extends PublisherHome {
   readonly originId: bigint;
-  readonly broadcasts: ReadonlyMap<string, Broadcast>;
+  readonly broadcasts: ReadonlyMap<string, OwnBroadcast>;
   /** The version is known: streams may be opened. */
   onReady(connection: Connection): void;
   onGoaway(connection: Connection, uri: string): void;
@@ -335,7 +335,7 @@ export class Connection implements ConnectionContext, ServingHome, TransportHand
     stream.output.finish();
   }
 
-  #trackOf(broadcast: string, name: string): TrackWriter | undefined {
+  #trackOf(broadcast: string, name: string): OwnTrack | undefined {
     return this.home.broadcasts.get(normalizePath(broadcast) ?? "")?.find(name);
   }
 

@@ -11,7 +11,7 @@ import {
 } from "../../../../wire/live/subscribe.ts";
 import type { SendStream, Transport } from "../../../../wire/live/transport.ts";
 import { frameClassOf, type LiteVersion } from "../../../../wire/live/version.ts";
-import type { GroupReader, GroupWriter, TrackReader, TrackWriter } from "./broadcast.ts";
+import type { GroupReader, OwnGroup, OwnTrack, TrackReader } from "./broadcast.ts";
 
 const nothing = new Uint8Array(0);
 
@@ -31,7 +31,7 @@ export class Serving implements TrackReader {
   readonly id: number;
   readonly #home: ServingHome;
   readonly #stream: ControlStream;
-  readonly #track: TrackWriter;
+  readonly #track: OwnTrack;
   /** Oldest first. */
   readonly #outgoing: OutgoingGroup[] = [];
   #options: SubscribeOptions;
@@ -39,7 +39,7 @@ export class Serving implements TrackReader {
   #complete = false;
   #over = false;
 
-  constructor(home: ServingHome, stream: ControlStream, track: TrackWriter, subscribe: Subscribe) {
+  constructor(home: ServingHome, stream: ControlStream, track: OwnTrack, subscribe: Subscribe) {
     this.id = subscribe.id;
     this.#home = home;
     this.#stream = stream;
@@ -67,7 +67,7 @@ export class Serving implements TrackReader {
     this.#track.add(this);
   }
 
-  onGroup(group: GroupWriter): void {
+  onGroup(group: OwnGroup): void {
     const { startGroup, endGroup } = this.#options;
     if (this.#complete || (startGroup !== undefined && group.sequence < startGroup)) return;
     if (endGroup !== undefined && group.sequence > endGroup) {
@@ -125,7 +125,7 @@ export class Serving implements TrackReader {
     this.#end(() => {});
   }
 
-  #isStale({ supersededAt }: GroupWriter): boolean {
+  #isStale({ supersededAt }: OwnGroup): boolean {
     const latencyMaxMs = this.#options.latencyMaxMs || this.#track.info.latencyMaxMs;
     return supersededAt !== undefined && this.#home.now() - supersededAt > latencyMaxMs;
   }
@@ -170,7 +170,7 @@ export class Serving implements TrackReader {
 
 /** A group on its way to one subscriber: a place in the frames its writer keeps. */
 class OutgoingGroup implements GroupReader {
-  readonly group: GroupWriter;
+  readonly group: OwnGroup;
   readonly #serving: Serving;
   stream: SendStream | undefined;
   /** Of payloads. */
@@ -185,7 +185,7 @@ class OutgoingGroup implements GroupReader {
   #timestamp = 0;
   #stopped = false;
 
-  constructor(serving: Serving, group: GroupWriter) {
+  constructor(serving: Serving, group: OwnGroup) {
     this.#serving = serving;
     this.group = group;
     group.add(this);

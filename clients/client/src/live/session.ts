@@ -6,14 +6,19 @@ import { PosternError } from "../errors.ts";
 import { type Fetch, platformFetch } from "../inbox-http.ts";
 import { pauseMs, RETRY_LIMITS, type RetryLimits } from "../retry.ts";
 import type { Secret } from "../sealing.ts";
-import { Announced } from "./announced.ts";
-import { Broadcast } from "./broadcast.ts";
+import { type Announced, OwnAnnounced } from "./announced.ts";
+import { type Broadcast, OwnBroadcast } from "./broadcast.ts";
 import { Connection, type ConnectionHome } from "./connection.ts";
 import { type DialOptions, dial, type LiveTransport, parseHash } from "./dial.ts";
 import { FrameSealer } from "./frame-sealing.ts";
 import { LIVE_LIMITS, type LiveLimits } from "./limits.ts";
 import { announcedUrl, parseLiveUrl } from "./live-url.ts";
-import { type SubscriberHome, Subscription, type SubscriptionOptions } from "./subscription.ts";
+import {
+  OwnSubscription,
+  type SubscriberHome,
+  type Subscription,
+  type SubscriptionOptions,
+} from "./subscription.ts";
 import type { WebSocketConstructor } from "./websocket-transport.ts";
 import type { WebTransportConstructor } from "./webtransport-transport.ts";
 
@@ -96,26 +101,54 @@ const refusals = [401, 403];
  * not let us in there (401, 403) or the relay has no live mode (404).
  */
 export async function connectLive(url: string | URL, options: LiveOptions = {}): Promise<LiveSession> {
-  const session = new LiveSession(parseLiveUrl(url, options.token), options);
+  const session = new OwnSession(parseLiveUrl(url, options.token), options);
   await session.connect();
   return session;
 }
 
 /** See `connectLive`. */
-export class LiveSession implements ConnectionHome, SubscriberHome {
+export interface LiveSession extends Disposable {
+  /** What the session runs over, or did last. */
+  readonly connection: LiveConnection;
+  /** Resolves when the session is over for good; never rejects. */
+  readonly closed: Promise<LiveEnd>;
+  /**
+   * Announces a broadcast until it, or the session, is ended. Add tracks to it.
+   *
+   * @throws PosternError `option_invalid`: not a path, or published already; `secret_malformed`, `session_ended`
+   */
+  publish(path: string, options?: PublishOptions): Broadcast;
+  /**
+   * The broadcasts below `prefix`, those that are there first. Its loop throws PosternError `session_ended`.
+   *
+   * @throws PosternError `option_invalid`, `session_ended`
+   */
+  announced(prefix?: string, options?: { readonly signal?: AbortSignal }): Announced;
+  /**
+   * The groups of a track. Their loop throws PosternError `track_unavailable`, with the code in `details.streamCode`
+   * (13: nobody publishes it), and `session_ended`.
+   *
+   * @throws PosternError `option_invalid`, `secret_malformed`, `session_ended`
+   */
+  subscribe(path: string, track: string, options?: SubscribeOptions): Subscription;
+  /** Ends the session, telling the relay; loops over its tracks end. */
+  close(code?: number, reason?: string): void;
+}
+
+/** A session as its connections see it. */
+class OwnSession implements LiveSession, ConnectionHome, SubscriberHome {
   readonly clock: Clock;
   readonly entropy: Entropy;
   readonly limits: LiveLimits;
   readonly retry: RetryLimits;
   readonly originId: bigint;
-  readonly broadcasts = new Map<string, Broadcast>();
-  /** Resolves when the session is over for good; never rejects. */
+  readonly broadcasts = new Map<string, OwnBroadcast>();
   readonly closed: Promise<LiveEnd>;
   readonly #options: LiveOptions;
   readonly #dialOptions: DialOptions;
   #url: URL;
   #connection: Connection | undefined;
-  #over: { isOurs: boolean } | undefined;
+  #isOver = false;
   #info: LiveConnection | undefined;
   #isReconnecting = false;
   /** With which the relay refused the last attempt. */
@@ -123,7 +156,7 @@ export class LiveSession implements ConnectionHome, SubscriberHome {
   #giveUpAttempt: Cancel = () => {};
   #cancelPause: Cancel = () => {};
   #resolveClosed!: (end: LiveEnd) => void;
-  readonly #users = new Set<Subscription | Announced>();
+  readonly #users = new Set<OwnSubscription | OwnAnnounced>();
   readonly #kinds = new WeakMap<Connection, LiveTransport>();
   readonly #opening = new WeakMap<Connection, (end: SessionEnd | undefined) => void>();
 
@@ -153,22 +186,16 @@ export class LiveSession implements ConnectionHome, SubscriberHome {
     });
   }
 
-  /** What the session runs over, or did last. */
   get connection(): LiveConnection {
     return this.#info!;
   }
 
-  /**
-   * Announces a broadcast until it, or the session, is ended. Add tracks to it.
-   *
-   * @throws PosternError `option_invalid`: not a path, or published already; `session_ended`
-   */
   publish(path: string, { secret }: PublishOptions = {}): Broadcast {
     this.#assertOpen();
     const name = pathOf(path);
     if (this.broadcasts.has(name)) throw invalid("path", "it is published already");
     const sealer = secret === undefined ? undefined : new FrameSealer(secret);
-    const broadcast = new Broadcast(name, this, sealer, () => {
+    const broadcast = new OwnBroadcast(name, this, sealer, () => {
       this.broadcasts.delete(name);
       this.#connection?.unannounce(name);
     });
@@ -177,31 +204,19 @@ export class LiveSession implements ConnectionHome, SubscriberHome {
     return broadcast;
   }
 
-  /**
-   * The broadcasts below `prefix`, those that are there first. Its loop throws PosternError `session_ended`.
-   *
-   * @throws PosternError `session_ended`
-   */
   announced(prefix = "", { signal }: { signal?: AbortSignal } = {}): Announced {
-    const announced = new Announced(pathOf(prefix), this.clock, (over) => this.#users.delete(over));
+    const announced = new OwnAnnounced(pathOf(prefix), this.clock, (over) => this.#users.delete(over));
     return this.#use(announced, signal);
   }
 
-  /**
-   * The groups of a track. Their loop throws PosternError `track_unavailable`, with the code in `details.streamCode`
-   * (13: nobody publishes it), and `session_ended`.
-   *
-   * @throws PosternError `option_invalid`, `secret_malformed`, `session_ended`
-   */
   subscribe(path: string, track: string, options: SubscribeOptions = {}): Subscription {
     const { secret, signal, startGroup, endGroup, follow = false, ...how } = options;
     const request = { broadcast: pathOf(path), track, startGroup, endGroup, follow, ...how };
     const sealer = secret === undefined ? undefined : new FrameSealer(secret);
-    const subscription = new Subscription(this, request, sealer, (over) => this.#users.delete(over));
+    const subscription = new OwnSubscription(this, request, sealer, (over) => this.#users.delete(over));
     return this.#use(subscription, signal);
   }
 
-  /** Ends the session, telling the relay; loops over its tracks end. */
   close(code = 0, reason = ""): void {
     this.#finish({ code, reason }, true);
   }
@@ -240,7 +255,7 @@ export class LiveSession implements ConnectionHome, SubscriberHome {
     if (this.#options.reconnect) {
       // What we have stays until its successor is there.
       this.#url = movedTo(this.#url, uri);
-      for (const user of this.#users) if (user instanceof Subscription) user.expectMove();
+      for (const user of this.#users) if (user instanceof OwnSubscription) user.expectMove();
       void this.#reconnect();
     }
     this.#options.onGoaway?.(uri);
@@ -251,16 +266,16 @@ export class LiveSession implements ConnectionHome, SubscriberHome {
     if (connection !== this.#connection) return;
     this.#connection = undefined;
     const isRefusal = end.code === liveError.unauthorized && end.clean;
-    if (this.#over !== undefined) return;
+    if (this.#isOver) return;
     if (!this.#options.reconnect || isRefusal) {
       this.#finish(end, false);
       return;
     }
-    for (const user of this.#users) if (user instanceof Subscription) user.detach();
+    for (const user of this.#users) if (user instanceof OwnSubscription) user.detach();
     void this.#reconnect();
   }
 
-  #use<User extends Subscription | Announced>(user: User, signal: AbortSignal | undefined): User {
+  #use<User extends OwnSubscription | OwnAnnounced>(user: User, signal: AbortSignal | undefined): User {
     this.#assertOpen();
     this.#users.add(user);
     signal?.addEventListener("abort", () => user.close(), { once: true });
@@ -270,7 +285,7 @@ export class LiveSession implements ConnectionHome, SubscriberHome {
   }
 
   #assertOpen(): void {
-    if (this.#over !== undefined) throw new PosternError("session_ended");
+    if (this.#isOver) throw new PosternError("session_ended");
   }
 
   /** One connection: resolves when it can be used. */
@@ -296,7 +311,7 @@ export class LiveSession implements ConnectionHome, SubscriberHome {
     try {
       await promise;
     } catch (error) {
-      if (this.#over !== undefined) {
+      if (this.#isOver) {
         throw new PosternError("aborted", { cause: this.#options.signal?.reason });
       }
       if (error instanceof PosternError) throw error;
@@ -325,13 +340,13 @@ export class LiveSession implements ConnectionHome, SubscriberHome {
   async #reconnect(): Promise<void> {
     if (this.#isReconnecting) return;
     this.#isReconnecting = true;
-    for (let failures = 1; this.#over === undefined; failures++) {
+    for (let failures = 1; !this.#isOver; failures++) {
       const trouble = await this.#tryAgain(failures);
       if (trouble === undefined) break;
     }
     this.#isReconnecting = false;
     // It may have been lost again meanwhile.
-    if (this.#over === undefined && this.#connection === undefined) void this.#reconnect();
+    if (!this.#isOver && this.#connection === undefined) void this.#reconnect();
   }
 
   /** A pause and an attempt; what went wrong. */
@@ -346,13 +361,13 @@ export class LiveSession implements ConnectionHome, SubscriberHome {
         resolve();
       };
     });
-    if (this.#over !== undefined) return undefined;
+    if (this.#isOver) return undefined;
     try {
       await this.#attempt(this.#url);
       this.#status = undefined;
       return undefined;
     } catch (error) {
-      if (this.#over !== undefined) return undefined;
+      if (this.#isOver) return undefined;
       this.#status = error instanceof PosternError ? error.details.status : undefined;
       if (this.#status !== undefined && refusals.includes(this.#status)) {
         this.#finish({ code: liveError.unauthorized, reason: "the relay refused the session" }, false);
@@ -362,8 +377,8 @@ export class LiveSession implements ConnectionHome, SubscriberHome {
   }
 
   #finish({ code, reason }: LiveEnd, isOurs: boolean): void {
-    if (this.#over !== undefined) return;
-    this.#over = { isOurs };
+    if (this.#isOver) return;
+    this.#isOver = true;
     this.#cancelPause();
     this.#giveUpAttempt();
     for (const broadcast of [...this.broadcasts.values()]) broadcast.end();

@@ -64,15 +64,38 @@ const latencyLongestMs = 86_400_000;
  *
  * Nothing waits without bound: a reader who is slow misses groups, the oldest first, and `skippedGroups` counts them.
  */
-export class Subscription implements AsyncIterable<LiveGroup>, SubscribingSink, Watcher {
+export interface Subscription extends Disposable {
+  [Symbol.asyncIterator](): AsyncIterator<LiveGroup, undefined>;
   /** Groups that were not handed out, or not to their end: the relay left them out, or they were read too slowly. */
-  skippedGroups = 0;
+  readonly skippedGroups: number;
+  /** Groups that wait to be read. */
+  readonly waitingGroups: number;
   /** Bytes of payload that arrived. */
+  readonly receivedBytes: number;
+  /** Changes how the track is wanted, from now on. */
+  update(options: SubscriptionOptions): void;
+  /** Ends the subscription; a reader's loop ends with it. */
+  close(): void;
+}
+
+/** A series of frames that belong together: `for await (const frame of group)`. Never throws; see `state`. */
+export interface LiveGroup {
+  [Symbol.asyncIterator](): AsyncIterator<LiveFrame, undefined>;
+  readonly sequence: number;
+  /** When it began to arrive, by the session's clock. */
+  readonly receivedAt: Instant;
+  /** Final once its frames were read. */
+  readonly state: GroupState;
+}
+
+/** A subscription as its session and the connection of the moment see it. */
+export class OwnSubscription implements Subscription, SubscribingSink, Watcher {
+  skippedGroups = 0;
   receivedBytes = 0;
   readonly #home: SubscriberHome;
   readonly #sealer: FrameSealer | undefined;
   readonly #request: SubscriptionRequest;
-  readonly #onOver: (subscription: Subscription) => void;
+  readonly #onOver: (subscription: OwnSubscription) => void;
   #options: SubscribeOptions;
   #connection: Connection | undefined;
   #subscribing: Subscribing | undefined;
@@ -85,10 +108,10 @@ export class Subscription implements AsyncIterable<LiveGroup>, SubscribingSink, 
   #failures = 0;
   #info: TrackInfo | undefined;
   #isKnown = false;
-  readonly #waiting: LiveGroup[] = [];
-  #current: LiveGroup | undefined;
+  readonly #waiting: ArrivingGroup[] = [];
+  #current: ArrivingGroup | undefined;
   /** The newest number seen, of this run of the publisher. */
-  #newest: LiveGroup | undefined;
+  #newest: ArrivingGroup | undefined;
   #handedOut = -1;
   #waitingBytes = 0;
   #wake: () => void = () => {};
@@ -98,7 +121,7 @@ export class Subscription implements AsyncIterable<LiveGroup>, SubscribingSink, 
     home: SubscriberHome,
     request: SubscriptionRequest,
     sealer: FrameSealer | undefined,
-    onOver: (subscription: Subscription) => void,
+    onOver: (subscription: OwnSubscription) => void,
   ) {
     this.#home = home;
     this.#request = request;
@@ -108,23 +131,15 @@ export class Subscription implements AsyncIterable<LiveGroup>, SubscribingSink, 
     this.#options = wireOptions(request);
   }
 
-  /** What the publisher says of the track, once it is known. */
-  get info(): TrackInfo | undefined {
-    return this.#info;
-  }
-
-  /** Groups that wait to be read. */
   get waitingGroups(): number {
     return this.#waiting.length;
   }
 
-  /** Changes how the track is wanted, from now on. */
   update(options: SubscriptionOptions): void {
     this.#options = wireOptions({ ...this.#request, ...options });
     this.#subscribing?.update(this.#options);
   }
 
-  /** Ends the subscription; a reader's loop ends with it. */
   close(): void {
     this.#finish(undefined);
   }
@@ -207,7 +222,13 @@ export class Subscription implements AsyncIterable<LiveGroup>, SubscribingSink, 
     const ahead = sequence - (newest?.sequence ?? sequence - 1);
     const isLate = ahead < 0 && ahead > -gapMax;
     if (isLate && this.#request.ordered && sequence < this.#handedOut) return undefined;
-    const group = new LiveGroup(sequence, this.#home.clock.now(), this.#sealer, this.#request.track, this);
+    const group = new ArrivingGroup(
+      sequence,
+      this.#home.clock.now(),
+      this.#sealer,
+      this.#request.track,
+      this,
+    );
     if (isLate) {
       this.skippedGroups = Math.max(0, this.skippedGroups - 1);
       this.#expireLater(group);
@@ -300,14 +321,14 @@ export class Subscription implements AsyncIterable<LiveGroup>, SubscribingSink, 
     return true;
   }
 
-  #expireLater(group: LiveGroup): void {
+  #expireLater(group: ArrivingGroup): void {
     const latencyMaxMs =
       this.#options.latencyMaxMs || this.#info?.latencyMaxMs || this.#home.limits.latencyMaxMs;
     if (latencyMaxMs >= latencyLongestMs) return;
     group.cancelExpiry = this.#home.clock.after(latencyMaxMs, () => this.#skip(group));
   }
 
-  #skip(group: LiveGroup): void {
+  #skip(group: ArrivingGroup): void {
     const at = this.#waiting.indexOf(group);
     if (at >= 0) this.#waiting.splice(at, 1);
     if (group.skip()) this.skippedGroups++;
@@ -331,15 +352,14 @@ export class Subscription implements AsyncIterable<LiveGroup>, SubscribingSink, 
   }
 }
 
-/** A series of frames that belong together: `for await (const frame of group)`. Never throws; see `state`. */
-export class LiveGroup implements AsyncIterable<LiveFrame>, GroupSink {
+/** A group on its way in. */
+class ArrivingGroup implements LiveGroup, GroupSink {
   readonly sequence: number;
-  /** When it began to arrive, by the session's clock. */
   readonly receivedAt: Instant;
   cancelExpiry: Cancel = () => {};
   readonly #sealer: FrameSealer | undefined;
   readonly #track: string;
-  readonly #owner: Subscription;
+  readonly #owner: OwnSubscription;
   readonly #frames: { payload: Uint8Array<ArrayBuffer>; timestamp: number }[] = [];
   #state: GroupState = "open";
   #nextIndex = 0;
@@ -351,7 +371,7 @@ export class LiveGroup implements AsyncIterable<LiveFrame>, GroupSink {
     receivedAt: Instant,
     sealer: FrameSealer | undefined,
     track: string,
-    owner: Subscription,
+    owner: OwnSubscription,
   ) {
     this.sequence = sequence;
     this.receivedAt = receivedAt;
@@ -360,7 +380,6 @@ export class LiveGroup implements AsyncIterable<LiveFrame>, GroupSink {
     this.#owner = owner;
   }
 
-  /** Final once its frames were read. */
   get state(): GroupState {
     return this.#state;
   }
