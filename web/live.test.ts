@@ -204,9 +204,11 @@ describe("the page's live view", { timeout: 180_000 }, () => {
     await says(page, "watch-status", "Live.");
     first.process.kill("SIGKILL");
     await first.exited;
-    await says(page, "watch-status", "Waiting for the broadcast");
+    await says(page, "watch-status", "The connection was lost. Connecting again");
+    await says(page, "broadcast-status", "The connection was lost. Connecting again");
     await using _second = await startPostern(["--auth-public", "", "--port", new URL(first.url).port]);
     await says(page, "watch-status", "Live.");
+    await says(page, "broadcast-status", "On air, and watched.");
     // Chromium reports every attempt that failed.
     for (const complaint of device.complaints.splice(0)) assert.match(complaint, /ERR_CONNECTION_REFUSED/);
     await device[Symbol.asyncDispose]();

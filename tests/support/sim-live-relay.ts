@@ -16,6 +16,8 @@ export class SimLiveRelay {
   /** What is agreed upon of what a client offers. */
   subprotocol = "qmux-02.moq-lite-05";
   grant: Grant = openGrant();
+  /** What becomes of each message on its way to a client. */
+  tamper: (message: Uint8Array) => Uint8Array = (message) => message;
   /** Nobody answers at its address. */
   isDown = false;
   /** Connections that were opened, the latest last. */
@@ -53,7 +55,7 @@ export class SimLiveRelay {
       const server = new Mux(agreed.framing, agreed.version, "server", pairLimits, pipe, this.#clock);
       this.sockets.push(socket);
       this.relay.accept(server, this.grant);
-      socket.connect(server, pipe, agreed.name);
+      socket.connect(server, pipe, agreed.name, (message) => this.tamper(message));
     });
     return socket;
   }
@@ -136,13 +138,13 @@ export class SimSocket {
     this.#closed(1006);
   }
 
-  connect(server: Mux, toClient: Pipe, protocol: string): void {
+  connect(server: Mux, toClient: Pipe, protocol: string, tamper: (message: Uint8Array) => Uint8Array): void {
     this.#server = server;
     this.#toClient = toClient;
     this.protocol = protocol;
     this.readyState = 1;
     const client: Pick<Mux, "receive" | "lost"> = {
-      receive: (message) => this.receive(message.slice().buffer),
+      receive: (message) => this.receive(tamper(message.slice()).slice().buffer),
       lost: () => this.#closed(1000),
     };
     toClient.peer = client as Mux;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import fc from "fast-check";
 import { simClock, simEntropy } from "../../../tests/support/sim-clock.ts";
 import { deliver, SimLiveRelay } from "../../../tests/support/sim-live-relay.ts";
 import { liveError } from "../../../wire/live/error-code.ts";
@@ -530,4 +531,54 @@ describe("a session that reconnects", () => {
     assert.deepEqual(asked, ["https://other.example/"]);
     session.close();
   });
+});
+
+test("a relay that talks nonsense ends the session at worst, and what was read stays as it was written", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.record({ message: fc.nat(60), byte: fc.nat(300), bit: fc.nat(7) }), {
+        minLength: 1,
+        maxLength: 12,
+      }),
+      async (changes) => {
+        const { clock, relay, connect } = world();
+        const secret = createSecret();
+        const [publisher, viewer] = [await soon(connect()), await soon(connect())];
+        const track = publisher.publish("cam", { secret }).track("video");
+        let messages = 0;
+        relay.tamper = (message) => {
+          for (const { message: at, byte, bit } of changes) {
+            if (at === messages && message.length > 0) message[byte % message.length]! ^= 1 << bit;
+          }
+          messages++;
+          return message;
+        };
+        const seen: string[] = [];
+        const reading = (async () => {
+          for await (const group of viewer.subscribe("cam", "video", { secret, follow: true })) {
+            for await (const frame of group) seen.push(text(frame.payload));
+          }
+        })().then(
+          () => undefined,
+          (error: unknown) => error,
+        );
+        for (let group = 0; group < 10; group++) {
+          await deliver();
+          try {
+            track.frame(`frame ${group}`);
+          } catch (error) {
+            assert.ok(isPosternError(error, "session_ended"));
+          }
+        }
+        await clock.advance(15_000);
+        publisher.close();
+        viewer.close();
+        const error = await reading;
+        assert.ok(error === undefined || isPosternError(error), String(error));
+        for (const frame of seen) assert.match(frame, /^frame \d$/);
+        await deliver();
+      },
+    ),
+    { numRuns: 60 },
+  );
 });

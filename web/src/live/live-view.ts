@@ -16,6 +16,13 @@ import { CameraError, camera, testPattern } from "./source.ts";
 import { Viewer } from "./viewer.ts";
 
 const numbersEveryMs = 500;
+const unwatched = "On air. Nobody watches, so nothing is sent.";
+const lineLost = "The connection was lost. Connecting again…";
+
+/** Whether a session has a connection at the moment. */
+interface Line {
+  isUp: boolean;
+}
 
 let view: LiveView | undefined;
 
@@ -52,14 +59,15 @@ class LiveView {
     try {
       const source = kind === "camera" ? await camera() : testPattern();
       tell(status, "Connecting…", "busy");
-      session = await this.#connect(access.token, (text) => tell(status, text, "busy"));
+      const line: Line = { isUp: false };
+      session = await this.#connect(access.token, line);
       const secret = createSecret();
       // Nobody needs to guess the name: the secret alone opens what is there.
       const path = joinPath(access.prefix, `page-${createSecret().slice(0, 12)}`);
       const canvas = byId<HTMLCanvasElement>("broadcast-picture");
       const ticker = byId("live-panes").dataset.ticker!;
       const broadcaster = await Broadcaster.start(session, path, secret, source, canvas, ticker);
-      this.#showBroadcast({ secret, path }, session, broadcaster);
+      this.#showBroadcast({ secret, path }, session, line, broadcaster);
     } catch (error) {
       session?.close();
       tell(status, failureText(error), "bad");
@@ -81,11 +89,12 @@ class LiveView {
     let session: LiveSession | undefined;
     let end = () => {};
     try {
-      session = await this.#connect(token === "" ? undefined : token, (text) => tell(status, text, "busy"));
+      const line: Line = { isUp: false };
+      session = await this.#connect(token === "" ? undefined : token, line);
       tell(status, "Waiting for the broadcast…", "busy");
       const canvas = byId<HTMLCanvasElement>("watch-picture");
       const viewer = new Viewer(session, link.path, link.secret, canvas);
-      end = showWatching(session, viewer, canvas);
+      end = showWatching(session, line, viewer, canvas);
       this.#stopWatching = () => viewer.stop();
       await viewer.run();
       tell(status, "Stopped.");
@@ -115,17 +124,23 @@ class LiveView {
     byId<HTMLButtonElement>("watch-start").disabled = false;
   }
 
-  #connect(token: string | undefined, say: (text: string) => void): Promise<LiveSession> {
+  /** `line` tells from then on whether the connection is there. */
+  #connect(token: string | undefined, line: Line): Promise<LiveSession> {
     return connectLive(this.#relay.url, {
       ...(token === undefined ? {} : { token }),
       // Where the relay has no WebTransport, asking for it would only fail.
       transport: this.#relay.facts.live!.webTransport ? "auto" : "websocket",
       reconnect: true,
-      onTrouble: () => say("The connection was lost. Connecting again…"),
+      onConnect: () => {
+        line.isUp = true;
+      },
+      onTrouble: () => {
+        line.isUp = false;
+      },
     });
   }
 
-  #showBroadcast(link: LiveLink, session: LiveSession, broadcaster: Broadcaster): void {
+  #showBroadcast(link: LiveLink, session: LiveSession, line: Line, broadcaster: Broadcaster): void {
     const [status, numbers] = [byId("broadcast-status"), byId("broadcast-numbers")];
     const starts = ["broadcast-pattern", "broadcast-camera"].map((id) => byId(id));
     const stop = byId("broadcast-stop");
@@ -137,8 +152,9 @@ class LiveView {
     this.#showLink(link);
     const timer = setInterval(() => {
       const now = broadcaster.takeNumbers();
-      const text = now.isWatched ? "On air, and watched." : "On air. Nobody watches, so nothing is sent.";
-      if (status.textContent !== text) tell(status, text, "good");
+      if (!line.isUp) keepTelling(status, lineLost, "busy");
+      else if (now.isWatched) keepTelling(status, "On air, and watched.", "good");
+      else keepTelling(status, unwatched, "good");
       showNumbers(numbers, [
         ["sent", bitrateText(now.bytesASecond)],
         ["frames a second", now.framesASecond.toFixed(0)],
@@ -148,7 +164,7 @@ class LiveView {
         ["by", connectionText(session.connection)],
       ]);
     }, numbersEveryMs);
-    tell(status, "On air. Nobody watches, so nothing is sent.", "good");
+    tell(status, unwatched, "good");
     const over = (text: string, kind: "plain" | "bad") => {
       if (this.#stopBroadcast === undefined) return;
       this.#stopBroadcast = undefined;
@@ -182,19 +198,23 @@ class LiveView {
 }
 
 /** Answers what takes the picture and its numbers away again. */
-function showWatching(session: LiveSession, viewer: Viewer, canvas: HTMLCanvasElement): () => void {
+function showWatching(
+  session: LiveSession,
+  line: Line,
+  viewer: Viewer,
+  canvas: HTMLCanvasElement,
+): () => void {
   const stage = canvas.parentElement!;
   const [status, numbers] = [byId("watch-status"), byId("watch-numbers")];
   const timer = setInterval(() => {
     const now = viewer.takeNumbers();
     const isShown = now.latencyMs !== undefined;
     if (isShown) stage.dataset.on = "";
-    const text = isShown
-      ? "Live."
-      : now.unreadableGroups > 0
-        ? "The link's key does not open this broadcast."
-        : "Waiting for the broadcast…";
-    if (status.textContent !== text) tell(status, text, isShown ? "good" : "busy");
+    if (isShown) keepTelling(status, "Live.", "good");
+    else if (!line.isUp) keepTelling(status, lineLost, "busy");
+    else if (now.unreadableGroups > 0)
+      keepTelling(status, "The link's key does not open this broadcast.", "bad");
+    else keepTelling(status, "Waiting for the broadcast…", "busy");
     showNumbers(numbers, [
       ["latency", isShown ? `${Math.max(0, Math.round(now.latencyMs!))} ms` : "–"],
       ["received", bitrateText(now.bytesASecond)],
@@ -211,6 +231,11 @@ function showWatching(session: LiveSession, viewer: Viewer, canvas: HTMLCanvasEl
     canvas.getContext("2d")!.clearRect(0, 0, canvas.width, canvas.height);
     numbers.hidden = true;
   };
+}
+
+/** `tell`, where it is news: what is read out is not read out again. */
+function keepTelling(status: HTMLElement, text: string, kind: Parameters<typeof tell>[2]): void {
+  if (status.textContent !== text) tell(status, text, kind);
 }
 
 /** One button takes another's place, and its focus. */

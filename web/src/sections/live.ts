@@ -4,6 +4,8 @@ import type { Relay } from "../relay.ts";
 
 /** Broadcast and watch. What it takes, the live client and all, is loaded when it is first used. */
 export function mountLive(relay: Relay): void {
+  const shared = parseLiveFragment(location.hash);
+  if (shared !== undefined) byId("live").scrollIntoView();
   if (!relay.facts.modes.live) {
     byId("live-off").hidden = false;
     byId("live-panes").hidden = true;
@@ -21,11 +23,9 @@ export function mountLive(relay: Relay): void {
   });
   byId("broadcast-access").hidden = relay.facts.live!.publicPublish.length > 0;
 
-  const shared = parseLiveFragment(location.hash);
   if (shared !== undefined) {
     byId("live-shared").hidden = false;
     byId("broadcaster").hidden = true;
-    byId("live").scrollIntoView();
     view().then((loaded) => loaded.open(shared), notLoaded("watch-status"));
   }
   addEventListener("hashchange", () => {
