@@ -1,10 +1,10 @@
+import { type BackoffLimits, clientBackoff, pause, pauseMs } from "../../../../core/backoff.ts";
 import { type Cancel, type Clock, type Entropy, systemClock, systemEntropy } from "../../../../core/clock.ts";
 import { liveError } from "../../../../wire/live/error-code.ts";
 import { normalizePath } from "../../../../wire/live/path.ts";
 import type { SessionEnd } from "../../../../wire/live/transport.ts";
 import { PosternError } from "../errors.ts";
 import { type Fetch, platformFetch } from "../inbox-http.ts";
-import { pauseMs, RETRY_LIMITS, type RetryLimits } from "../retry.ts";
 import type { Secret } from "../sealing.ts";
 import { type Announced, OwnAnnounced } from "./announced.ts";
 import { type Broadcast, OwnBroadcast } from "./broadcast.ts";
@@ -42,7 +42,7 @@ export interface LiveOptions {
   readonly onTrouble?: (trouble: LiveTrouble) => void;
   /** The relay asks us to leave, for `uri` where it names one. With `reconnect` that is done already. */
   readonly onGoaway?: (uri: string) => void;
-  readonly limits?: Partial<LiveLimits & RetryLimits>;
+  readonly limits?: Partial<LiveLimits & BackoffLimits>;
   readonly clock?: Clock;
   readonly entropy?: Entropy;
   readonly fetch?: Fetch;
@@ -140,7 +140,7 @@ class OwnSession implements LiveSession, ConnectionHome, SubscriberHome {
   readonly clock: Clock;
   readonly entropy: Entropy;
   readonly limits: LiveLimits;
-  readonly retry: RetryLimits;
+  readonly retry: BackoffLimits;
   readonly originId: bigint;
   readonly broadcasts = new Map<string, OwnBroadcast>();
   readonly closed: Promise<LiveEnd>;
@@ -154,7 +154,7 @@ class OwnSession implements LiveSession, ConnectionHome, SubscriberHome {
   /** With which the relay refused the last attempt. */
   #status: number | undefined;
   #giveUpAttempt: Cancel = () => {};
-  #cancelPause: Cancel = () => {};
+  readonly #stop = new AbortController();
   #resolveClosed!: (end: LiveEnd) => void;
   readonly #users = new Set<OwnSubscription | OwnAnnounced>();
   readonly #kinds = new WeakMap<Connection, LiveTransport>();
@@ -166,7 +166,7 @@ class OwnSession implements LiveSession, ConnectionHome, SubscriberHome {
     this.clock = options.clock ?? systemClock();
     this.entropy = options.entropy ?? systemEntropy;
     this.limits = { ...LIVE_LIMITS, ...options.limits };
-    this.retry = { ...RETRY_LIMITS, ...options.limits };
+    this.retry = { ...clientBackoff, ...options.limits };
     this.originId = this.entropy.bytes(6).reduce((id, byte) => (id << 8n) | BigInt(byte), 0n) | 1n;
     const platform = globalThis as {
       WebSocket?: WebSocketConstructor;
@@ -354,13 +354,7 @@ class OwnSession implements LiveSession, ConnectionHome, SubscriberHome {
     const ms = pauseMs(failures, this.retry, this.entropy);
     const status = this.#status;
     this.#options.onTrouble?.({ pauseMs: ms, ...(status === undefined ? {} : { status }) });
-    await new Promise<void>((resolve) => {
-      const stop = this.clock.after(ms, resolve);
-      this.#cancelPause = () => {
-        stop();
-        resolve();
-      };
-    });
+    await pause(this.clock, ms, this.#stop.signal);
     if (this.#isOver) return undefined;
     try {
       await this.#attempt(this.#url);
@@ -379,7 +373,7 @@ class OwnSession implements LiveSession, ConnectionHome, SubscriberHome {
   #finish({ code, reason }: LiveEnd, isOurs: boolean): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#cancelPause();
+    this.#stop.abort();
     this.#giveUpAttempt();
     for (const broadcast of [...this.broadcasts.values()]) broadcast.end();
     const error = isOurs ? undefined : new PosternError("session_ended", { details: { closeCode: code } });

@@ -1,8 +1,8 @@
+import { type BackoffLimits, pauseMs } from "../../../../core/backoff.ts";
 import type { Cancel, Clock, Entropy, Instant } from "../../../../core/clock.ts";
 import type { SubscribeOptions } from "../../../../wire/live/subscribe.ts";
 import type { TrackInfo } from "../../../../wire/live/track.ts";
 import { PosternError } from "../errors.ts";
-import { pauseMs, type RetryLimits } from "../retry.ts";
 import type { Connection } from "./connection.ts";
 import type { FrameSealer } from "./frame-sealing.ts";
 import type { LiveLimits } from "./limits.ts";
@@ -42,7 +42,7 @@ export interface SubscriberHome {
   readonly clock: Clock;
   readonly entropy: Entropy;
   readonly limits: LiveLimits;
-  readonly retry: RetryLimits;
+  readonly retry: BackoffLimits;
 }
 
 export interface SubscriptionRequest extends SubscriptionOptions {
