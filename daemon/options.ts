@@ -138,8 +138,19 @@ function readOptions(args: readonly string[]): ReadonlyMap<OptionKey, Given> {
   return options;
 }
 
+/** Variables of the original whose promise is one of security: a relay that passes over them would break it in silence. */
+const refusedVariables: Readonly<Record<string, string>> = {
+  RELAY_FEDERATION_TLS_CERT: "put TLS that asks for certificates in front, and call peers by wss://",
+  RELAY_FEDERATION_TLS_KEY: "put TLS that asks for certificates in front, and call peers by wss://",
+  RELAY_FEDERATION_TLS_CA: "put TLS that asks for certificates in front, and call peers by wss://",
+};
+
 function readEnvironment(env: NodeJS.ProcessEnv): Map<OptionKey, Given> {
   const values = new Map<OptionKey, Given>();
+  for (const [name, instead] of Object.entries(refusedVariables)) {
+    if (env[name])
+      throw new OptionError(`${name}: this relay has no certificates for federation; ${instead}.`);
+  }
   for (const [name, text] of Object.entries(env)) {
     if (text === undefined) continue;
     const key = variables.get(name);

@@ -89,7 +89,7 @@ function probe(request: RelayRequest): Response {
   return jsonReply(200, { status: "healthy" }, [["connection", "close"]]);
 }
 
-export function notFound(headers: HeaderList = []): Response {
+function notFound(headers: HeaderList = []): Response {
   return jsonReply(404, { error: "Not found. Use /health for status or /v2/ for the API." }, headers);
 }
 
