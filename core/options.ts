@@ -174,6 +174,28 @@ export function bytes(of: Bounded): OptionSpec<number> {
   );
 }
 
+/** A size in bytes, or a share of the machine's memory: `75%` is 0.75. Sizes have bounds above 1. */
+export function memory(of: Bounded & { atLeast: number }): OptionSpec<number> {
+  const size = bytes(of);
+  const allowed = `${size.allowed}, or a share of the memory such as 75%`;
+  return {
+    ...size,
+    allowed,
+    parse(text) {
+      const percent = /^(\d{1,3})%$/.exec(text.trim())?.[1];
+      if (percent === undefined) {
+        try {
+          return size.parse(text);
+        } catch {
+          return refuse(allowed);
+        }
+      }
+      return Number(percent) >= 1 && Number(percent) <= 100 ? Number(percent) / 100 : refuse(allowed);
+    },
+    format: (value) => (value <= 1 ? `${Math.round(value * 100)}%` : size.format(value)),
+  };
+}
+
 /** On or off. As a flag it takes no value; `--no-NAME` switches it off. */
 export function flag(of: Common<boolean>): OptionSpec<boolean> {
   const allowed = "true or false";
@@ -222,6 +244,21 @@ export function list(
       return pattern && parts.some((part) => !pattern.test(part)) ? refuse(allowed) : parts;
     },
     format: (value) => value.join(","),
+  });
+}
+
+/**
+ * Prefixes of names, joined by commas, where the empty text is a prefix too: that of everything. Unset, and an empty list
+ * in a file, is none.
+ */
+export function prefixes(
+  of: Common<readonly string[] | undefined>,
+): OptionSpec<readonly string[] | undefined> {
+  return spec(of, {
+    kind: "list",
+    allowed: 'prefixes of names joined by commas; "" is everything',
+    parse: (value) => value.split(",").map((part) => part.trim()),
+    format: (value) => value?.join(",") ?? "",
   });
 }
 

@@ -156,7 +156,11 @@ async function openStore(setup: MailboxSetup): Promise<MailboxStore> {
   const folder = folderOf(setup);
   if (folder === undefined) return openMemoryMailboxStore(limits);
   return openSqliteMailboxStore(
-    { path: join(folder, "mailbox.db"), findById: config.ackMatch === "id" },
+    {
+      path: join(folder, "mailbox.db"),
+      findById: config.ackMatch === "id",
+      recentMax: config.mailboxRecentMax,
+    },
     limits,
   );
 }

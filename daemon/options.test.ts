@@ -13,7 +13,7 @@ const refused = (args: string[], pattern: RegExp, env: NodeJS.ProcessEnv = {}) =
 describe("options", () => {
   test("variables that promise certificates are refused, not passed over", () => {
     for (const name of ["RELAY_FEDERATION_TLS_CERT", "RELAY_FEDERATION_TLS_KEY", "RELAY_FEDERATION_TLS_CA"]) {
-      refused([], /no certificates for federation/, { [name]: "/etc/relay.pem" });
+      refused([], /asks for certificates/, { [name]: "/etc/relay.pem" });
     }
     assert.equal(
       collectOptions([], { RELAY_FEDERATION_OFFLOAD_THRESHOLD: "0.5" }).config.federationOffloadThreshold,

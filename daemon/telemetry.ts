@@ -14,16 +14,25 @@ export type { Logger };
  * an error is told by its kind and the failure behind it, which are about our machine.
  */
 export function createLogger(
-  config: Pick<Config, "verbose" | "quiet" | "logFormat">,
+  config: Pick<Config, "verbose" | "quiet" | "logLevel" | "logFormat">,
   terminal: boolean,
 ): Logger {
   const levels = ["warn", "info", "debug", "trace"] as const;
-  const level = config.quiet ? "error" : levels[Math.min(config.verbose, levels.length - 1)]!;
+  const counted = config.quiet ? "error" : levels[Math.min(config.verbose, levels.length - 1)]!;
+  const level = config.logLevel?.toLowerCase() ?? counted;
   const asText = config.logFormat === "text" || (config.logFormat === "auto" && terminal);
   const destination: DestinationStream = asText
     ? pretty({ destination: 2, sync: true, ignore: "pid,hostname", colorize: terminal })
     : pino.destination({ dest: 2, sync: true });
   return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
+}
+
+/** The level that `RUST_LOG` names for everything: `warn,moq_net=trace` is `warn`. Undefined where it names none. */
+export function rustLogLevel({ RUST_LOG = "" }: NodeJS.ProcessEnv): string | undefined {
+  return RUST_LOG.toLowerCase()
+    .split(",")
+    .map((part) => part.trim())
+    .find((part) => /^(error|warn|info|debug|trace)$/.test(part));
 }
 
 /** What the daemon counts. Labels are routes, methods and statuses; nothing of a request's own. */

@@ -10,7 +10,7 @@ import {
 import type { ControlStream } from "./control-stream.ts";
 import { coveredPrefixes } from "./grant.ts";
 import { type Route, samePublisher, type Watcher } from "./origin.ts";
-import { isClusterPath, joinPath, normalizePath, stripPrefix } from "./path.ts";
+import { joinPath, normalizePath, stripPrefix } from "./path.ts";
 import type { SessionContext } from "./session-context.ts";
 import type { TrackSource } from "./track.ts";
 
@@ -45,10 +45,13 @@ export class Announcer implements Watcher {
   close(): void {
     for (const cancel of this.#cancels) cancel();
     this.#cancels = [];
+    for (const path of this.#told.keys()) this.#session.traffic.unannounced(path);
+    this.#told.clear();
   }
 
   onRoutes(path: string, routes: readonly Route[]): void {
-    if (isClusterPath(path) && !this.#session.grant.cluster) return;
+    const { origin, grant } = this.#session;
+    if (!grant.cluster && !origin.shows(path, this.#prefix)) return;
     const route = routes.find((candidate) => this.#visible(candidate));
     if (this.#initial !== undefined) {
       if (route !== undefined) this.#initial.set(path, route);
@@ -58,10 +61,12 @@ export class Announcer implements Watcher {
     if (route === undefined) {
       if (before === undefined) return;
       this.#told.delete(path);
+      this.#session.traffic.unannounced(path);
       this.#send({ active: false, suffix: this.#suffix(path), hops: [] });
       return;
     }
     this.#told.set(path, route);
+    if (before === undefined) this.#session.traffic.announced(path);
     if (before !== undefined && sameAnnouncement(before, route)) return;
     // A second active replaces the first from 05 on; the older ones must see an end between.
     if (before !== undefined && this.#session.version < 5) {
@@ -90,6 +95,7 @@ export class Announcer implements Watcher {
     }
     for (const [path, route] of initial) {
       this.#told.set(path, route);
+      this.#session.traffic.announced(path);
       if (version > 2) this.#sendActive(path, route);
     }
   }

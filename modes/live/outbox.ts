@@ -4,6 +4,7 @@ import type { SendStream, Transport } from "#wire/live/transport.ts";
 import type { FrameClass } from "#wire/live/version.ts";
 import type { BodyReader, Group, GroupBody } from "./group.ts";
 import type { LiveMetrics } from "./metrics.ts";
+import type { Traffic } from "./traffic.ts";
 
 /** What the outbox needs to know of a subscription. */
 export interface OutboxSubscription {
@@ -13,6 +14,8 @@ export interface OutboxSubscription {
   readonly ordered: boolean;
   /** Older than this, a superseded group is given up. */
   readonly latencyMaxMs: number;
+  /** What it is sent is counted here. */
+  readonly traffic: Traffic;
   /** A group is over: sent, given up, or reset. */
   onGroupDone(outgoing: OutgoingGroup): void;
 }
@@ -49,6 +52,16 @@ export class OutgoingGroup implements BodyReader {
     return this.body.bytes - this.sentBytes;
   }
 
+  /** Counts what is left as not sent. */
+  countStale(): void {
+    const { stale } = this.subscription.traffic;
+    stale.groups++;
+    for (let at = this.#chunk; at < this.body.chunks.length; at++) {
+      stale.frames += this.body.chunkFrames[at]!;
+      stale.bytes += this.body.chunkPayload[at]!;
+    }
+  }
+
   /** Writes what it can. `over`: nothing will follow; `idle`: all there is was sent; `blocked`: there is more. */
   write(transport: Transport): "over" | "idle" | "blocked" {
     const { body } = this;
@@ -57,6 +70,7 @@ export class OutgoingGroup implements BodyReader {
       this.stream = transport.openUni();
       if (this.stream === undefined) return "blocked";
       this.stream.onStop = () => this.#outbox.drop(this);
+      this.subscription.traffic.groups++;
       this.#header = encodeGroupStart(this.subscription.id, this.group.sequence);
     }
     const stream = this.stream;
@@ -72,6 +86,8 @@ export class OutgoingGroup implements BodyReader {
       this.sentBytes += taken;
       this.#offset += taken;
       if (this.#offset < chunk.length) return "blocked";
+      this.subscription.traffic.frames += body.chunkFrames[this.#chunk]!;
+      this.subscription.traffic.bytes += body.chunkPayload[this.#chunk]!;
       this.#chunk++;
       this.#offset = 0;
     }
@@ -157,6 +173,7 @@ export class Outbox {
   /** The subscriber was too slow for this group. */
   skip(outgoing: OutgoingGroup): void {
     this.#metrics.groupsSkipped++;
+    outgoing.countStale();
     this.drop(outgoing);
   }
 

@@ -6,6 +6,7 @@ import type { Grant } from "./grant.ts";
 import type { LiveLimits } from "./limits.ts";
 import type { LiveMetrics } from "./metrics.ts";
 import type { Origin } from "./origin.ts";
+import type { SessionTraffic } from "./session-traffic.ts";
 
 /** What the two halves of a session share. */
 export interface SessionContext extends ControlOwner {
@@ -18,6 +19,7 @@ export interface SessionContext extends ControlOwner {
   readonly limits: LiveLimits;
   readonly clock: Clock;
   readonly metrics: LiveMetrics;
+  readonly traffic: SessionTraffic;
   /** Opens a stream as soon as the remote allows one more. */
   openBidi(opened: (stream: BidiStream) => void): void;
 }

@@ -1,5 +1,5 @@
 import { concatBytes } from "#core/bytes.ts";
-import type { Cancel, Clock } from "#core/clock.ts";
+import type { Cancel, Clock, Instant } from "#core/clock.ts";
 import { encodeType } from "#wire/live/encoder.ts";
 import { LiveProtocolError, liveError } from "#wire/live/error-code.ts";
 import { encodeGoaway } from "#wire/live/group.ts";
@@ -40,8 +40,10 @@ import { Outbox } from "./outbox.ts";
 import { joinPath, normalizePath } from "./path.ts";
 import { Serving } from "./serving.ts";
 import type { SessionContext } from "./session-context.ts";
+import { SessionTraffic } from "./session-traffic.ts";
 import { Sourcing } from "./sourcing.ts";
 import type { Track, TrackSource } from "./track.ts";
+import type { TrafficCounts } from "./traffic.ts";
 
 /** What a session needs of its relay. */
 export interface SessionHome {
@@ -50,6 +52,9 @@ export interface SessionHome {
   readonly limits: LiveLimits;
   readonly clock: Clock;
   readonly metrics: LiveMetrics;
+  readonly traffic: TrafficCounts;
+  /** It is known what the session may do. */
+  onSessionAdmitted(session: Session): void;
   onSessionEnd(session: Session, end: SessionEnd): void;
 }
 
@@ -60,8 +65,13 @@ export interface SessionHome {
  * answers what the remote asks of it.
  */
 export class Session implements SessionContext, TransportHandler {
+  /** Names the session to an operator, and means nothing else. */
+  readonly id: string;
   readonly transport: Transport;
+  readonly traffic: SessionTraffic;
+  readonly openedAt: Instant;
   #grant: Grant;
+  #admitted = false;
   readonly #admitAtSetup: AdmitAtSetup | undefined;
   #admitting = false;
   readonly #home: SessionHome;
@@ -85,8 +95,17 @@ export class Session implements SessionContext, TransportHandler {
   #over = false;
 
   /** With `admitAtSetup`, the grant is what it says once the remote has sent its SETUP. */
-  constructor(home: SessionHome, transport: Transport, grant: Grant, admitAtSetup?: AdmitAtSetup) {
+  constructor(
+    home: SessionHome,
+    id: string,
+    transport: Transport,
+    grant: Grant,
+    admitAtSetup?: AdmitAtSetup,
+  ) {
     this.#home = home;
+    this.id = id;
+    this.openedAt = home.clock.now();
+    this.traffic = new SessionTraffic(home.traffic, () => this.#grant.tier ?? "");
     this.transport = transport;
     this.#grant = grant;
     this.#admitAtSetup = admitAtSetup;
@@ -143,6 +162,7 @@ export class Session implements SessionContext, TransportHandler {
 
   start(): void {
     this.#endAtExpiry();
+    if (this.#admitAtSetup === undefined) this.#tellAdmitted();
     if (this.transport.version !== undefined) {
       this.#begin(this.transport.version);
       return;
@@ -164,6 +184,16 @@ export class Session implements SessionContext, TransportHandler {
   /** Calls back when the session is over; there is one to be called. */
   whenOver(then: () => void): void {
     this.#onOver = then;
+  }
+
+  /** Whether it is decided what it may do. */
+  get admitted(): boolean {
+    return this.#admitted;
+  }
+
+  #tellAdmitted(): void {
+    this.#admitted = true;
+    this.#home.onSessionAdmitted(this);
   }
 
   #endAtExpiry(): void {
@@ -333,6 +363,7 @@ export class Session implements SessionContext, TransportHandler {
       if ("code" in outcome) return this.close(outcome.code, outcome.reason);
       this.#grant = outcome;
       this.#endAtExpiry();
+      this.#tellAdmitted();
       begin();
     });
   }
@@ -491,15 +522,17 @@ export class Session implements SessionContext, TransportHandler {
 
   #fetch(stream: ControlStream, body: Uint8Array): void {
     const { broadcast, track: name, group: sequence } = decodeFetch(body);
-    const group = this.#trackOf(broadcast, name, true)?.group(sequence);
-    if (group === undefined) {
+    const track = this.#trackOf(broadcast, name, true);
+    const group = track?.group(sequence);
+    if (track === undefined || group === undefined) {
       stream.abort(liveError.notFound);
       return;
     }
     this.metrics.fetches++;
-    const serving = new FetchServing(stream, group.body(frameClassOf(this.version)), () =>
-      this.#fetches.delete(serving),
-    );
+    const traffic = this.traffic.fetched(track.broadcast);
+    const serving = new FetchServing(stream, group.body(frameClassOf(this.version)), traffic, () => {
+      if (this.#fetches.delete(serving)) this.traffic.fetchEnded(track.broadcast);
+    });
     this.#fetches.add(serving);
     serving.start();
   }

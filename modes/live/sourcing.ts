@@ -41,6 +41,7 @@ const lateGroupsMs = 500;
 export class Sourcing implements TrackSource {
   readonly frameClass: FrameClass;
   readonly cluster: boolean;
+  readonly tier: string;
   readonly #session: SessionContext;
   readonly #announced = new Set<string>();
   readonly #subscriptions = new Map<number, Subscription>();
@@ -52,6 +53,7 @@ export class Sourcing implements TrackSource {
     this.#session = session;
     this.frameClass = frameClassOf(session.version);
     this.cluster = session.grant.cluster;
+    this.tier = session.grant.tier ?? "";
   }
 
   /** Asks what the remote has, wherever it may publish. */

@@ -115,7 +115,7 @@ class MemoryMailboxStore implements MailboxStore {
     now: Instant,
   ): Promise<number | undefined> {
     if (this.getRecord("spent", nonce, now)) return undefined;
-    await this.putRecord("spent", nonce, { value: new Uint8Array(), expiresAt: nonceExpiresAt }, now);
+    this.#putRecord("spent", nonce, { value: new Uint8Array(), expiresAt: nonceExpiresAt }, now);
     this.#dropExpired(mailbox, now);
     const waiting = [...(this.#mailboxes.get(mailbox) ?? [])];
     for (const held of waiting) this.#drop(held);
@@ -123,6 +123,10 @@ class MemoryMailboxStore implements MailboxStore {
   }
 
   async putRecord(kind: RecordKind, key: string, write: RecordWrite, now: Instant): Promise<RecordOutcome> {
+    return this.#putRecord(kind, key, write, now);
+  }
+
+  #putRecord(kind: RecordKind, key: string, write: RecordWrite, now: Instant): RecordOutcome {
     const before = this.getRecord(kind, key, now);
     if (write.ifVersion !== undefined && write.ifVersion !== (before?.version ?? 0)) return "conflict";
     const growth = sizeOfRecord(key, write.value) - (before ? sizeOfRecord(key, before.value) : 0);

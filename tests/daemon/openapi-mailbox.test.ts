@@ -272,7 +272,8 @@ describe("the OpenAPI description of the mailbox and OHTTP", { timeout: 120_000 
     await using postern = await startPostern(args);
     const key = await (await fetch(`${postern.url}/v2/ohttp-key`)).bytes();
     const other = new DatabaseSync(folder.file("mailbox.db"));
-    other.exec("DROP TABLE blob; DROP TABLE record; DROP TABLE total");
+    const tables = other.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
+    for (const { name } of tables) other.exec(`DROP TABLE "${name}"`);
     other.close();
     for (const path of mailboxPosts.filter((each) => each !== "/v2/register")) {
       const answer = await api.ask(postern.url, "POST", path, json(wellFormed()[path]));

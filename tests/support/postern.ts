@@ -14,7 +14,12 @@ export interface Postern extends AsyncDisposable {
   log(): string;
   /** Resolves to the exit code; null after a signal that was not handled. */
   readonly exited: Promise<number | null>;
+  /** Where the operations listener is, of a daemon that was started with `withOps`. */
+  opsUrl(): Promise<string>;
 }
+
+/** Arguments for a daemon whose operations listener the test asks. */
+export const withOps = ["--ops-listen", "127.0.0.1:0", "-v", "--log-format", "json"] as const;
 
 /** A real daemon in a process of its own, on a free port; in memory unless the arguments say otherwise. */
 export async function startPostern(
@@ -69,6 +74,13 @@ export async function readyPostern(child: ChildProcess): Promise<Postern> {
     lines,
     log: () => log,
     exited,
+    async opsUrl() {
+      for (;;) {
+        const found = /"url":"([^"]+)","msg":"operations listener"/.exec(log)?.[1];
+        if (found) return found;
+        await once(child.stderr!, "data");
+      }
+    },
     async [Symbol.asyncDispose]() {
       if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
       await exited;

@@ -71,16 +71,16 @@ export class FrameScanner {
  * Makes the bytes of a group in one class out of those in the other, chunk by chunk; payloads are shared, not copied.
  *
  * From A to B each frame gets the time it arrived, in ms since the group's session epoch; from B to A the timestamp
- * is left out.
+ * is left out. `emit` gets a frame's header (1 frame) and its payload (0) apart.
  */
 export class FrameConverter implements FrameSink {
   readonly #scanner: FrameScanner;
   readonly #toB: boolean;
-  readonly #emit: (chunk: Uint8Array) => void;
+  readonly #emit: (chunk: Uint8Array, frames: 0 | 1) => void;
   #arrivedMs = 0;
   #lastMs = 0;
 
-  constructor(from: FrameClass, frameMaxBytes: number, emit: (chunk: Uint8Array) => void) {
+  constructor(from: FrameClass, frameMaxBytes: number, emit: (chunk: Uint8Array, frames: 0 | 1) => void) {
     this.#scanner = new FrameScanner(from, frameMaxBytes);
     this.#toB = from === "A";
     this.#emit = emit;
@@ -94,14 +94,14 @@ export class FrameConverter implements FrameSink {
 
   frame(size: number): void {
     if (!this.#toB) {
-      this.#emit(encodeFrameHeader(size, undefined));
+      this.#emit(encodeFrameHeader(size, undefined), 1);
       return;
     }
-    this.#emit(encodeFrameHeader(size, this.#arrivedMs - this.#lastMs));
+    this.#emit(encodeFrameHeader(size, this.#arrivedMs - this.#lastMs), 1);
     this.#lastMs = this.#arrivedMs;
   }
 
   payload(piece: Uint8Array): void {
-    this.#emit(piece);
+    this.#emit(piece, 0);
   }
 }
