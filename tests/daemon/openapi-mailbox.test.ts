@@ -108,6 +108,9 @@ describe("the OpenAPI description of the mailbox and OHTTP", { timeout: 120_000 
       "quota exceeded for recipient",
     );
     await ask("/v2/send", { recipient_id: "short", ciphertext: "" }, 400);
+    const named = { recipient_id: mailbox(6), ciphertext: "", idempotency_key: "n" };
+    assert.deepEqual(await ask("/v2/send", named, 200), await ask("/v2/send", named, 200));
+    await ask("/v2/send", { ...named, idempotency_key: "n".repeat(256) }, 400);
     await ask("/v2/send", { recipient_id: mailbox(1), ciphertext: "not-base64!" }, 400);
     await ask("/v2/send", [], 400);
 
