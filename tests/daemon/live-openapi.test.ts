@@ -112,7 +112,7 @@ function hold(route: string, method: string, status: number, headers: Headers, t
 const json = { accept: "application/json" };
 const events = { accept: "text/event-stream" };
 
-describe("the OpenAPI description of live", { timeout: 60_000 }, () => {
+describe("the OpenAPI description of live", { timeout: 240_000 }, () => {
   const folder = temporaryFolder();
   const keyFile = folder.file("key.jwk");
   let key: Awaited<ReturnType<typeof generate>>;
