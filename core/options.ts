@@ -3,7 +3,16 @@
  * in `docs/options.md`. Declared beside the part that reads it; collected in `daemon/`.
  */
 export interface OptionSpec<T> {
-  readonly kind: "flag" | "integer" | "duration" | "bytes" | "text" | "list" | "choice" | "count";
+  readonly kind:
+    | "flag"
+    | "integer"
+    | "fraction"
+    | "duration"
+    | "bytes"
+    | "text"
+    | "list"
+    | "choice"
+    | "count";
   readonly default: T;
   /** One or two sentences for an operator: what it does and when to change it. */
   readonly doc: string;
@@ -93,7 +102,7 @@ interface Bounded extends Common<number> {
 
 function bounded(
   bounds: Bounded,
-  kind: "integer" | "duration" | "bytes",
+  kind: "integer" | "fraction" | "duration" | "bytes",
   noun: string,
   read: (text: string) => number | undefined,
   show: (value: number) => string,
@@ -120,6 +129,17 @@ export function integer(of: Bounded): OptionSpec<number> {
     "integer",
     "a whole number",
     (text) => (/^\d{1,15}$/.test(text.trim()) ? Number(text) : undefined),
+    String,
+  );
+}
+
+/** A part of a whole, 0 to 1. */
+export function fraction(of: Common<number>): OptionSpec<number> {
+  return bounded(
+    { ...of, atMost: 1 },
+    "fraction",
+    "a number",
+    (text) => (/^\d(\.\d{1,6})?$/.test(text.trim()) ? Number(text) : undefined),
     String,
   );
 }

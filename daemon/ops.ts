@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import { Reply } from "#wire/http/reply.ts";
+import { type HeaderList, Reply } from "#wire/http/reply.ts";
 import { type Handler, pathOf, type RelayRequest } from "#wire/http/request.ts";
 import { emptyReply } from "#wire/http/router.ts";
 import type { BuildInfo } from "./build-info.ts";
@@ -13,12 +13,14 @@ export interface OpsParts {
   isReady(): boolean;
   /** What `/metrics` and all of live asks for; undefined lets everybody in. */
   readonly token?: string | undefined;
+  /** X25519, what `/pubkey` tells; undefined without the mailbox. */
+  readonly publicKey?: Uint8Array | undefined;
   /** Undefined where live is off. */
   readonly live?: LiveOps | undefined;
 }
 
 /** What operators and their tools ask: is it alive, does it take traffic, what does it count, which build is it. */
-export function opsHandler({ metrics, build, isReady, token, live }: OpsParts): Handler {
+export function opsHandler({ metrics, build, isReady, token, publicKey, live }: OpsParts): Handler {
   const isAllowed = (request: RelayRequest) => token === undefined || bearerIs(request, token);
   const unauthorized = () =>
     new Reply(
@@ -42,6 +44,11 @@ export function opsHandler({ metrics, build, isReady, token, live }: OpsParts): 
     "/health": async () => json(200, { status: "ok" }),
     "/ready": async () => (isReady() ? json(200, { status: "ready" }) : json(503, { status: "draining" })),
     "/build-info": async () => json(200, build),
+    "/pubkey": async () => {
+      const type: HeaderList = [["content-type", "text/plain; charset=utf-8"]];
+      if (!publicKey) return new Reply(404, type, "Noise not configured");
+      return new Reply(200, type, Buffer.from(publicKey).toString("base64url"));
+    },
     "/metrics": async (request) => {
       if (!isAllowed(request)) return unauthorized();
       return new Reply(
@@ -54,7 +61,7 @@ export function opsHandler({ metrics, build, isReady, token, live }: OpsParts): 
       new Reply(
         200,
         [["content-type", "text/plain; charset=utf-8"]],
-        `Postern operations: /health /ready /metrics /build-info${live ? " /nodes /sessions" : ""}\n`,
+        `Postern operations: /health /ready /metrics /pubkey /build-info${live ? " /nodes /sessions" : ""}\n`,
       ),
   };
   return async (request) => {

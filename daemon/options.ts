@@ -17,6 +17,7 @@ import { httpOptions } from "#edge/http/options.ts";
 import { ohttpOptions } from "#edge/ohttp/options.ts";
 import { liveAuthOptions } from "#modes/live/auth/options.ts";
 import { liveOptions } from "#modes/live/options.ts";
+import { federationOptions } from "#modes/mailbox/federation/options.ts";
 import { mailboxOptions } from "#modes/mailbox/options.ts";
 import { rendezvousOptions } from "#modes/rendezvous/options.ts";
 import { foreignOptions } from "./foreign-options.ts";
@@ -84,6 +85,7 @@ export const optionGroups = {
   "The public listener": httpOptions,
   "Rendezvous: /inbox and /link": rendezvousOptions,
   "Mailbox: /v2": mailboxOptions,
+  "Mailbox: federation with other relays": federationOptions,
   "Oblivious HTTP": ohttpOptions,
   "Live: who may use it; without any of these it is off": liveAuthOptions,
   "Live: its bounds": liveOptions,
@@ -94,6 +96,7 @@ export const allOptions = {
   ...httpOptions,
   ...rendezvousOptions,
   ...mailboxOptions,
+  ...federationOptions,
   ...ohttpOptions,
   ...liveAuthOptions,
   ...liveOptions,

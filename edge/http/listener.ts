@@ -16,6 +16,9 @@ export interface Listener {
   /** The same in parts: an address, and the port even where the URL leaves it out. */
   readonly at: { readonly host: string; readonly port: number };
   connections(): number;
+  /** Connections accepted so far, and those that were dropped because `maxConnections` were open. */
+  accepted(): number;
+  dropped(): number;
   /** Stops accepting and closes each connection when its answer is out; at `graceMs` cuts what is left. */
   close(graceMs: number): Promise<void>;
 }
@@ -57,12 +60,18 @@ export async function listen(setup: ListenerSetup): Promise<Listener> {
   const nodeServer = createServer(setup, (request, response) => void serve(request, response));
   // An expectation that nobody knows is passed over, as the original does, not refused.
   nodeServer.on("checkExpectation", (request, response) => void serve(request, response));
-  if (setup.onUpgrade) nodeServer.on("upgrade", setup.onUpgrade);
+  const { upgrades } = setup;
+  if (upgrades)
+    nodeServer.on("upgrade", (request, socket, head: Buffer) => upgrades.take(request, socket, head));
   const plain = setup.tls ? undefined : new PlainServer(setup, nodeServer, () => draining);
   const server = plain?.server ?? nodeServer;
   server.maxConnections = limits.maxConnections;
   const sockets = new Set<Socket>();
+  let accepted = 0;
+  let dropped = 0;
+  server.on("drop", () => dropped++);
   server.on("connection", (socket: Socket) => {
+    accepted++;
     sockets.add(socket);
     setup.health?.accepted();
     socket.once("close", () => sockets.delete(socket));
@@ -104,6 +113,8 @@ export async function listen(setup: ListenerSetup): Promise<Listener> {
     url: urlOf(address, setup.tls !== undefined),
     at: { host: address.address, port: address.port },
     connections: () => sockets.size,
+    accepted: () => accepted,
+    dropped: () => dropped,
     async close(graceMs) {
       draining = true;
       unwatch();
@@ -140,7 +151,7 @@ async function turnOf(socket: Socket, response: NodeResponse): Promise<void> {
 }
 
 function createServer(
-  { limits, tls, clientRoots, onUpgrade }: ListenerSetup,
+  { limits, tls, clientRoots, upgrades }: ListenerSetup,
   serve: (request: NodeRequest, response: NodeResponse) => void,
 ): Server {
   const options: http.ServerOptions = {
@@ -154,8 +165,8 @@ function createServer(
     // The original serves a request without Host.
     requireHostHeader: false,
     // Any other wish to upgrade, such as curl's h2c, is passed over and the request served.
-    shouldUpgradeCallback: ({ headers }) =>
-      onUpgrade !== undefined && headers.upgrade?.toLowerCase() === "websocket",
+    shouldUpgradeCallback: ({ headers, url }) =>
+      upgrades !== undefined && headers.upgrade?.toLowerCase() === "websocket" && upgrades.owns(url!),
   };
   if (!tls) return http.createServer(options, serve);
   return http2.createSecureServer(

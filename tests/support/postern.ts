@@ -34,6 +34,18 @@ export async function startPostern(
   return await readyPostern(child);
 }
 
+/** Where the operations listener of a daemon that logs (`-v`) is; the log comes on another pipe than the ready line. */
+export async function opsUrlOf(postern: Postern): Promise<string> {
+  for (;;) {
+    const line = postern
+      .log()
+      .split("\n")
+      .find((each) => each.includes("operations listener"));
+    if (line) return (JSON.parse(line) as { url: string }).url;
+    await once(postern.process.stderr!, "data");
+  }
+}
+
 /** Waits for the ready line of a daemon that was started some other way. */
 export async function readyPostern(child: ChildProcess): Promise<Postern> {
   const lines: string[] = [];
