@@ -56,7 +56,8 @@ const foreign: readonly ForeignOption[] = [
   ...(["uid", "gid", "pid"] as const).map((id) => ({
     flag: `server-unix-allow-${id}`,
     isRefused: true,
-    instead: "Node.js cannot tell who opens a Unix socket; let the permissions of its folder decide.",
+    instead:
+      "Node.js cannot tell who opens a Unix socket; let server-unix-mode and the permissions of its folder decide.",
   })),
   { flag: "client-bind", instead: "dials go out from whatever address the system chooses." },
   { flag: "client-connect", instead: "set cluster-root to connect with other relays.", isRefused: true },
