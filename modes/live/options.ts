@@ -1,4 +1,4 @@
-import { bytes, choice, duration, integer, list, text } from "#core/options.ts";
+import { bytes, choice, duration, flag, integer, list, text } from "#core/options.ts";
 
 /** What an operator may set for live. Names and defaults are the original relay's where it has them. */
 export const liveOptions = {
@@ -166,6 +166,25 @@ export const liveOptions = {
       flags: ["cluster-connect"],
       env: ["MOQ_CLUSTER_ROOT", "MOQ_CLUSTER_CONNECT"],
       toml: ["cluster.root", "cluster.connect"],
+    },
+  }),
+  websocketDelayMs: duration({
+    default: "200ms",
+    atMost: "1m",
+    doc: "How long a connection with another relay by WebTransport may take before WebSocket is tried beside it; the first to be there is taken. WebTransport is tried for `http` and `https` URLs where `webtransport` is `auto` or `moq` and its library loads.",
+    also: {
+      flags: ["client-websocket-delay"],
+      env: ["MOQ_CLIENT_WEBSOCKET_DELAY"],
+      toml: ["client.websocket.delay"],
+    },
+  }),
+  tlsDisableVerify: flag({
+    default: false,
+    doc: "Take any certificate that other relays show. For development.",
+    also: {
+      flags: ["client-tls-disable-verify", "connect-tls-insecure"],
+      env: ["MOQ_CLIENT_TLS_DISABLE_VERIFY", "MOQ_CONNECT_TLS_INSECURE"],
+      toml: ["client.tls.disable_verify"],
     },
   }),
   clusterNode: text({
