@@ -99,13 +99,11 @@ export class MoqSession implements Transport {
   }
 
   async #take<T>(accept: () => Promise<T>, use: (stream: T) => void): Promise<void> {
-    try {
-      while (!this.#ended) {
-        const stream = await accept();
-        if (!this.#ended) use(stream);
-      }
-    } catch {
-      // The session is over; `closed` tells why.
+    while (!this.#ended) {
+      // It fails when the session is over; `closed` tells why.
+      const stream = await accept().catch(() => undefined);
+      if (stream === undefined || this.#ended) return;
+      use(stream);
     }
   }
 
