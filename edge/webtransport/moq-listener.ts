@@ -143,8 +143,8 @@ class MoqListener<Admission> implements WebTransportListener {
   async #answer(request: NativeRequest): Promise<void> {
     this.#answering++;
     try {
-      const { pathname, search } = new URL(await request.url);
-      const knock = { path: pathname + search, protocols: [] };
+      const { pathname, search, host } = new URL(await request.url);
+      const knock = { path: pathname + search, authority: host, protocols: [] };
       const answer = await answerConnect(this.#acceptor, knock, this.#report);
       if ("status" in answer) await request.reject(answer.status);
       else this.#begin(new MoqSession(await request.ok(), "server", undefined), answer.open);

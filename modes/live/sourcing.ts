@@ -42,6 +42,7 @@ export const lateGroupsMs = 500;
 export class Sourcing implements TrackSource {
   readonly frameClass: StoredFrameClass;
   readonly cluster: boolean;
+  readonly tier: string;
   readonly #session: SessionContext;
   readonly #version: LiteVersion;
   readonly #announced: RemoteBroadcasts;
@@ -55,6 +56,7 @@ export class Sourcing implements TrackSource {
     this.#version = version;
     this.frameClass = frameClassOf(version);
     this.cluster = session.grant.cluster;
+    this.tier = session.grant.tier ?? "";
     this.#announced = new RemoteBroadcasts(session, this);
   }
 
