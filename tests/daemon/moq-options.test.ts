@@ -200,8 +200,8 @@ describe("options of moq-relay", () => {
       "--cache-headroom: cache-capacity is a hard bound; set it low enough, such as 50%.",
     ]);
     assert.throws(
-      () => collectOptions(["--tls-disable-verify"], {}),
-      /--tls-disable-verify: "true" is not possible; .*NODE_EXTRA_CA_CERTS\.$/,
+      () => collectOptions(["--tls-root", "ca.pem"], {}),
+      /--tls-root: "ca\.pem" is not possible; .*NODE_EXTRA_CA_CERTS\.$/,
     );
   });
 });
