@@ -69,6 +69,8 @@ export async function openLive(
   opening.defer(every(config.authRecheckMs, clock, () => void live.recheck().catch(report)));
   const webSocketOptions = webSocketOptionsOf(config);
   const webSocket = new LiveWebSocket(live, webSocketOptions, clock, report);
+  if (config.webtransport !== "quiche" && config.clusterRoot.some((url) => /^moq[tl]:/.test(url)))
+    throw new OptionError("--cluster-root: moqt:// needs --webtransport quiche.");
   const dialOptions = { ...webSocketOptions, connectTimeoutMs: config.liveSetupTimeoutMs };
   const peers = new Peers({
     relay: live.relay,

@@ -159,8 +159,8 @@ export const liveOptions = {
   }),
   clusterRoot: list({
     default: [],
-    doc: "Relays to connect with, as URLs (`?jwt=` for a token of its own): broadcasts on either are seen on both. `tcp://HOST:PORT` and `unix:///PATH` speak qmux without TLS.",
-    pattern: /^((https?|wss?|tcp):\/\/\S+|unix:\/\/\/\S+)$/,
+    doc: "Relays to connect with, as URLs (`?jwt=` for a token of its own): broadcasts on either are seen on both. `tcp://HOST:PORT` and `unix:///PATH` speak qmux without TLS; `moqt://HOST:PORT` speaks QUIC, by way of @matrixai/quic, and needs `webtransport` set to `quiche`.",
+    pattern: /^((https?|wss?|tcp|moqt|moql):\/\/\S+|unix:\/\/\/\S+)$/,
     allowed: "URLs joined by commas",
     also: {
       flags: ["cluster-connect"],
