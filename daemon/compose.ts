@@ -17,6 +17,7 @@ import { openCertificates } from "./certificates.ts";
 import { composeMailbox } from "./compose-mailbox.ts";
 import { hostAndPort, publicAddresses } from "./listen-addresses.ts";
 import { openLive } from "./live.ts";
+import { startPeers } from "./live-dial.ts";
 import { listenLiveSockets } from "./live-sockets.ts";
 import { listenLiveWebTransport } from "./live-webtransport.ts";
 import { openApiRoutes } from "./openapi.ts";
@@ -105,7 +106,7 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
   const { url, at } = listeners[0]!;
   for (const further of listeners.slice(1)) log.info({ url: further.url }, "further public listener");
   if (live) await listenLiveSockets(live, config, { clock, log, metrics, report }, starting);
-  live?.peers.start();
+  if (live) startPeers(live.peers, config, starting, clock, log);
   if (live) {
     await listenLiveWebTransport(live, config, at, certificates, { clock, log, metrics, report }, starting);
   }

@@ -48,7 +48,7 @@ export async function openLive(
 ): Promise<LiveParts | undefined> {
   const [keys, open] = [await keysOf(config), publicAccess(config)];
   if (!keys && !open && !config.privacypassEnabled && !config.privacypassServe) {
-    if (config.clusterRoot.length > 0)
+    if (config.clusterRoot.length > 0 || config.clusterConnectApi !== undefined)
       throw new OptionError("--cluster-root: needs auth-key or auth-public.");
     return undefined;
   }
