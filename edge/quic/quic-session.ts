@@ -1,6 +1,7 @@
 import type { QUICConnection, QUICStream } from "@matrixai/quic";
 import type {
   BidiStream,
+  Estimate,
   ReceiveStream,
   SendStream,
   SessionEnd,
@@ -40,6 +41,14 @@ export class QuicSession implements Transport {
 
   get writable(): boolean {
     return this.#pumping && !this.#ended;
+  }
+
+  estimate(): Estimate {
+    const path = nativeOf(this.#quic)
+      .pathStats()
+      .find(({ active }) => active);
+    if (path === undefined) return { bitsPerSecond: undefined, rttMs: undefined };
+    return { bitsPerSecond: path.deliveryRate > 0 ? path.deliveryRate * 8 : undefined, rttMs: path.rtt };
   }
 
   wake(): void {
