@@ -1,4 +1,5 @@
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import { dirname, join } from "node:path";
 import { type Clock, systemEntropy } from "#core/clock.ts";
@@ -28,6 +29,22 @@ export async function openCertificates(
   const store =
     database === undefined ? undefined : fileStore(join(dirname(database), "development-tls.pem"));
   return await openDevelopmentCertificate({ hosts, store, clock, entropy: systemEntropy, failed: report });
+}
+
+/** Authorities whose client certificates are trusted, in PEM; undefined where none are. */
+export async function readClientRoots({
+  serverTlsRoot,
+  tlsCert,
+  tlsGenerate,
+}: Config): Promise<string[] | undefined> {
+  if (serverTlsRoot.length === 0) return undefined;
+  if (tlsCert.length + tlsGenerate.length === 0)
+    throw new OptionError("--server-tls-root: needs tls-cert and tls-key, or tls-generate.");
+  try {
+    return await Promise.all(serverTlsRoot.map((path) => readFile(path, "utf8")));
+  } catch {
+    throw new OptionError("--server-tls-root: a file cannot be read.");
+  }
 }
 
 function tlsFiles({ tlsCert, tlsKey }: Config): TlsFiles[] {

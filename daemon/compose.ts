@@ -1,11 +1,13 @@
 import { resolve } from "node:path";
 import { systemClock } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
+import { AcceptHealth } from "#edge/http/accept-health.ts";
 import { ClientAddresses } from "#edge/http/client-address.ts";
 import { withCors } from "#edge/http/cors.ts";
 import { type Listener, listen } from "#edge/http/listener.ts";
-import type { ListenAt } from "#edge/http/listener-setup.ts";
+import type { ListenAt, WebSocketUpgrades } from "#edge/http/listener-setup.ts";
 import { type Gate, rateLimitGate } from "#edge/http/rate-limit.ts";
+import { isMailboxPath } from "#modes/mailbox/routes.ts";
 import { Rendezvous } from "#modes/rendezvous/rendezvous.ts";
 import { rendezvousRoutes } from "#modes/rendezvous/routes.ts";
 import { openMemoryRendezvousStore } from "#store/memory/rendezvous-store.ts";
@@ -13,11 +15,13 @@ import { openSqliteRendezvousStore } from "#store/sqlite/rendezvous-store.ts";
 import type { Handler, RelayRequest } from "#wire/http/request.ts";
 import { emptyReply, type Match, type Routes } from "#wire/http/router.ts";
 import { buildInfo } from "./build-info.ts";
-import { openCertificates } from "./certificates.ts";
-import { composeMailbox } from "./compose-mailbox.ts";
+import { openCertificates, readClientRoots } from "./certificates.ts";
+import { composeMailbox, type MailboxParts } from "./compose-mailbox.ts";
 import { hostAndPort, publicAddresses } from "./listen-addresses.ts";
-import { openLive } from "./live.ts";
+import { type LiveParts, openLive } from "./live.ts";
 import { startPeers } from "./live-dial.ts";
+import { measureAccepts } from "./live-metrics.ts";
+import { liveOps } from "./live-ops.ts";
 import { listenLiveSockets } from "./live-sockets.ts";
 import { listenLiveWebTransport } from "./live-webtransport.ts";
 import { openApiRoutes } from "./openapi.ts";
@@ -91,14 +95,22 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
   const policy = config.corsAllowAll ? ["mirror"] : config.cors;
   const handler = withCors(policy, router(routes, metrics, log, rateLimitGate(config, clock)));
   const shared = { limits: config, addresses: new ClientAddresses(config.trustedProxies), report };
+  const accepts: AcceptHealth[] = [];
+  const acceptsOf = (name: string) => {
+    const health = new AcceptHealth(name, () => clock.now());
+    accepts.push(health);
+    return health;
+  };
+  const clientRoots = await readClientRoots(config);
   const listeners: Listener[] = [];
   for (const { at, tls } of publicAddresses(config, env)) {
     const listener = await listen({
       ...shared,
       at,
       handler,
-      ...(live ? { onUpgrade: (...upgrade) => void live.webSocket.upgrade(...upgrade) } : {}),
-      ...(tls ? { tls: certificates! } : {}),
+      health: acceptsOf(listeners.length === 0 ? "web" : `web-${listeners.length + 1}`),
+      upgrades: upgradesOf(config, mailbox, live),
+      ...(tls ? { tls: certificates!, ...(clientRoots && { clientRoots }) } : {}),
     });
     starting.defer(() => listener.close(0));
     listeners.push(listener);
@@ -110,16 +122,37 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
   if (live) {
     await listenLiveWebTransport(live, config, at, certificates, { clock, log, metrics, report }, starting);
   }
-  metrics.gauge("postern_connections", "Connections open on the public listeners.", () =>
-    listeners.reduce((open, listener) => open + listener.connections(), 0),
+  const sum = (count: (listener: Listener) => number) => () =>
+    listeners.reduce((total, listener) => total + count(listener), 0);
+  const connections = sum((listener) => listener.connections());
+  metrics.gauge("postern_connections", "Connections open on the public listeners.", connections);
+  metrics.gauge("relay_connections_active", "Connections open on the public listeners.", connections);
+  metrics.counter(
+    "relay_connections_total",
+    "Connections accepted.",
+    sum((listener) => listener.accepted()),
+  );
+  metrics.counter(
+    "relay_connection_errors_total",
+    "Connections refused for want of room.",
+    sum((listener) => listener.dropped()),
   );
   const ops = await listenForOps(config, (at) =>
     listen({
       ...shared,
       at,
-      handler: opsHandler({ metrics, build: buildInfo(), isReady: () => ready, token: config.metricsToken }),
+      health: acceptsOf("internal"),
+      handler: opsHandler({
+        metrics,
+        build: buildInfo(),
+        isReady: () => ready,
+        token: config.metricsToken,
+        publicKey: mailbox.identity?.publicKey,
+        live: live && liveOps(live, () => (ready = false)),
+      }),
     }),
   );
+  measureAccepts(accepts, metrics);
   if (ops) log.info({ url: ops.url }, "operations listener");
 
   ready = true;
@@ -156,15 +189,40 @@ function router(parts: readonly Routes[], metrics: Metrics, log: Logger, gate?: 
   };
   return async (request) => {
     const begin = performance.now();
+    metrics.began();
     const match = find(request);
-    const response = await (gate ? gate(request, match.respond) : match.respond());
-    const seconds = (performance.now() - begin) / 1000;
-    metrics.answered(match.route, request.method, response.status, seconds);
+    let status = 500;
+    let response: Response;
+    let seconds: number;
+    try {
+      response = await (gate ? gate(request, match.respond) : match.respond());
+      status = response.status;
+    } finally {
+      seconds = (performance.now() - begin) / 1000;
+      metrics.answered(match.route, request.method, status, seconds);
+    }
     if (log.isLevelEnabled("debug")) {
       const { route } = match;
-      log.debug({ route, method: request.method, status: response.status, seconds }, "answered");
+      log.debug({ route, method: request.method, status, seconds }, "answered");
     }
     return response;
+  };
+}
+
+/** Other relays first, then live, which has every path but the mailbox's. */
+function upgradesOf(
+  config: Config,
+  { upgrades: peers }: MailboxParts,
+  live: LiveParts | undefined,
+): WebSocketUpgrades {
+  const isLive = (target: string) =>
+    live !== undefined && config.webWs && !(config.mailbox && isMailboxPath(target.split("?", 1)[0]!));
+  return {
+    owns: (target) => peers?.owns(target) || isLive(target),
+    take(request, socket, head) {
+      if (peers?.owns(request.url!)) peers.take(request, socket, head);
+      else void live?.webSocket.upgrade(request, socket, head);
+    },
   };
 }
 

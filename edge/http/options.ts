@@ -98,6 +98,16 @@ export const httpOptions = {
       toml: ["server.tls.cert", "listen.tls.cert"],
     },
   }),
+  serverTlsRoot: list({
+    default: [],
+    doc: "PEM files of authorities whose client certificates are trusted. A client may show one; who does gets all of live below the path of its URL, until the certificate expires.",
+    allowed: "file names joined by commas",
+    also: {
+      flags: ["web-https-root", "listen-tls-root"],
+      env: ["MOQ_SERVER_TLS_ROOT", "MOQ_WEB_HTTPS_ROOT", "MOQ_LISTEN_TLS_ROOT"],
+      toml: ["server.tls.root", "web.https.root", "listen.tls.root"],
+    },
+  }),
   tlsKey: list({
     default: [],
     doc: "PEM file of the certificate's private key.",

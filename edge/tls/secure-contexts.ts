@@ -1,9 +1,10 @@
-import { createSecureContext, type SecureContext } from "node:tls";
+import { createSecureContext, type SecureContext, type SecureContextOptions } from "node:tls";
 import { type CertificatePair, type Certificates, chooseByHost } from "./certificates.ts";
 
 /** Answers TLS clients that name a host (Server Name Indication) with the certificate that is for it. */
 export function secureContexts(
   certificates: Certificates,
+  more: SecureContextOptions = {},
 ): (host: string, answer: (error: Error | null, context?: SecureContext) => void) => void {
   const contexts = new WeakMap<CertificatePair, SecureContext>();
   return (host, answer) => {
@@ -14,7 +15,7 @@ export function secureContexts(
     const pair = pairs[at]!;
     let context = contexts.get(pair);
     if (context === undefined) {
-      context = createSecureContext(pair);
+      context = createSecureContext({ ...pair, ...more });
       contexts.set(pair, context);
     }
     answer(null, context);

@@ -6,6 +6,7 @@ import { RelayError } from "#core/errors.ts";
 import { type LiveAcceptor, parseTarget } from "#wire/live/acceptor.ts";
 import { Mux, type MuxLimits } from "#wire/live/mux.ts";
 import { chooseSubprotocol, legacySubprotocol, type Subprotocol, setupOf } from "#wire/live/version.ts";
+import { clientCertificateOf } from "../http/client-certificate.ts";
 import { type Beating, Heartbeat, type HeartbeatOptions } from "./heartbeat.ts";
 import { SlabPool } from "./slab-pool.ts";
 import { SocketSink, webSocketHeader } from "./socket-sink.ts";
@@ -81,6 +82,9 @@ export class LiveWebSocket<Admission> {
       admission = await this.#acceptor.admit({
         ...parseTarget(request.url ?? "/"),
         authorization: request.headers.authorization,
+        host: request.headers.host,
+        transport: "websocket",
+        clientCertificate: clientCertificateOf(socket),
         ...setupOf(subprotocol.version),
       });
     } catch (error) {

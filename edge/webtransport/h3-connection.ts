@@ -209,6 +209,7 @@ function decodeConnect(section: Uint8Array): ConnectRequest | undefined {
   const offered = fields.get("wt-available-protocols") ?? "";
   return {
     path: fields.get(":path") ?? "/",
+    authority: fields.get(":authority"),
     protocols: Array.from(offered.matchAll(/"([^"\\]*)"/g), (match) => match[1]!),
   };
 }

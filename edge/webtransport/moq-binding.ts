@@ -24,6 +24,8 @@ export interface NativeBidi {
 }
 
 export interface NativeSession {
+  /** What the server selected; always null on the server itself. */
+  readonly protocol: string | null;
   acceptUni(): Promise<NativeReceive>;
   acceptBi(): Promise<NativeBidi>;
   openUni(): Promise<NativeSend>;
@@ -46,7 +48,7 @@ export interface NativeServer {
 }
 
 export interface NativeClient {
-  connect(url: string): Promise<NativeSession>;
+  connect(url: string, options?: { protocols: string[] }): Promise<NativeSession>;
 }
 
 export interface MoqBinding {

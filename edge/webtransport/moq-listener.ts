@@ -31,8 +31,9 @@ export async function listenMoq<Admission>(
   options: WebTransportOptions,
   clock: Clock,
   report: (error: unknown) => void,
+  binding: MoqBinding = loadMoqBinding(),
 ): Promise<WebTransportListener> {
-  const listener = new MoqListener(loadMoqBinding(), acceptor, options, clock, report);
+  const listener = new MoqListener(binding, acceptor, options, clock, report);
   listener.open();
   return listener;
 }
@@ -142,8 +143,8 @@ class MoqListener<Admission> implements WebTransportListener {
   async #answer(request: NativeRequest): Promise<void> {
     this.#answering++;
     try {
-      const { pathname, search } = new URL(await request.url);
-      const knock = { path: pathname + search, protocols: [] };
+      const { pathname, search, host } = new URL(await request.url);
+      const knock = { path: pathname + search, authority: host, protocols: [] };
       const answer = await answerConnect(this.#acceptor, knock, this.#report);
       if ("status" in answer) await request.reject(answer.status);
       else this.#begin(new MoqSession(await request.ok()), answer.open);

@@ -7,7 +7,7 @@ import type { CertificatePair } from "../tls/certificates.ts";
 
 export interface WebTransportOptions {
   /** Addresses; the first must be had, of the others those that can. */
-  hosts: readonly [string, ...string[]];
+  hosts: readonly [string, ...(readonly string[])];
   port: number;
   certificate: CertificatePair;
   connectionWindowBytes: number;
@@ -39,6 +39,7 @@ export class WebTransportUnavailableError extends Error {
 /** What a client asks for with its CONNECT. */
 export interface ConnectRequest {
   path: string;
+  authority: string | undefined;
   /** Names of the versions it offers (`WT-Available-Protocols`). */
   protocols: readonly string[];
 }
@@ -55,7 +56,7 @@ export type ConnectAnswer =
 /** Chooses the version the client and we both name first in our order; without one, SETUP decides. */
 export async function answerConnect<Admission>(
   acceptor: LiveAcceptor<Admission>,
-  { path, protocols }: ConnectRequest,
+  { path, authority, protocols }: ConnectRequest,
   report: (error: unknown) => void,
 ): Promise<ConnectAnswer> {
   const chosen = protocolNames.find(({ name }) => protocols.includes(name));
@@ -63,6 +64,8 @@ export async function answerConnect<Admission>(
     const admission = await acceptor.admit({
       ...parseTarget(path),
       authorization: undefined,
+      host: authority,
+      transport: "quic",
       ...(chosen && setupOf(chosen.version)),
     });
     return {

@@ -20,6 +20,8 @@ export interface PeersOptions {
   clusterMesh: boolean;
   /** Our own URL; `undefined`: others do not connect with us. */
   clusterNode: string | undefined;
+  /** Label of the links' traffic; `undefined`: the usual one. */
+  clusterTier?: string | undefined;
   clusterRetryMaxMs: number;
   clusterNodesMax: number;
 }
@@ -54,6 +56,16 @@ export class Peers implements Watcher {
   /** Links that are up. */
   get linked(): number {
     return [...this.#links.values()].filter((link) => link.up).length;
+  }
+
+  /** The name that this relay has among the others; `undefined`: none. */
+  get ownName(): string | undefined {
+    return nodeName(this.#setup.options.clusterNode);
+  }
+
+  /** The links that are up, by the other relay's name. */
+  *linkedSessions(): Generator<{ readonly name: string; readonly sessionId: string }> {
+    for (const [name, { sessionId }] of this.#links) if (sessionId !== undefined) yield { name, sessionId };
   }
 
   start(): void {
@@ -140,7 +152,8 @@ function sessionPathOf(url: URL): string {
   return (url.searchParams.get("path") ?? "").split("?")[0]!;
 }
 
-function nodeUrl(name: string): URL | undefined {
+/** The URL that a name stands for; `undefined` for what is no name of a node. */
+export function nodeUrl(name: string): URL | undefined {
   const plain = /^(http|ws|tcp):(.+)$/.exec(name);
   const text = plain ? `${plain[1]}://${plain[2]}` : `https://${name}`;
   return URL.canParse(text) ? new URL(text) : undefined;
@@ -180,6 +193,9 @@ class Link {
     return this.#cost === cost && (own === other || other === null);
   }
 
+  /** The session of the link; `undefined` while it is down. */
+  sessionId: string | undefined;
+
   get up(): boolean {
     return this.#transport !== undefined;
   }
@@ -198,11 +214,22 @@ class Link {
 
   #opened(transport: Transport): void {
     const root = normalizePath(sessionPathOf(this.#url)) ?? "";
-    const grant = { root, put: [""], get: [""], cluster: true, linkCost: this.#cost, expiresAt: undefined };
+    const { clusterTier: tier } = this.#setup.options;
+    const grant = {
+      root,
+      put: [""],
+      get: [""],
+      cluster: true,
+      linkCost: this.#cost,
+      expiresAt: undefined,
+      ...(tier === undefined ? {} : { tier }),
+    };
     const session = this.#setup.relay.accept(transport, grant);
     this.#transport = transport;
+    this.sessionId = session.id;
     session.whenOver(() => {
       this.#transport = undefined;
+      this.sessionId = undefined;
       this.#retry("lost");
     });
     if (this.#closed) this.close();

@@ -1,8 +1,8 @@
 import type { Cancel } from "#core/clock.ts";
+import type { ControlStream } from "#wire/live/control-stream.ts";
 import { encodeProbe } from "#wire/live/probe.ts";
 import type { Estimate } from "#wire/live/transport.ts";
 import type { LiteVersion } from "#wire/live/version.ts";
-import type { ControlStream } from "./control-stream.ts";
 import type { SessionContext } from "./session-context.ts";
 
 /** How often the transport is asked; the original looks every 100 ms, and sends no more often than here. */

@@ -7,6 +7,7 @@ import {
   encodeAnnounceRequest,
   unknownOrigin,
 } from "#wire/live/announce.ts";
+import { ControlStream } from "#wire/live/control-stream.ts";
 import { encodeType } from "#wire/live/encoder.ts";
 import { LiveProtocolError, liveError } from "#wire/live/error-code.ts";
 import { decodeGroupHeader } from "#wire/live/group.ts";
@@ -21,7 +22,6 @@ import {
 import { decodeTrackInfo, encodeTrackName, type TrackInfo } from "#wire/live/track.ts";
 import type { ReceiveStream } from "#wire/live/transport.ts";
 import { frameClassOf, type LiteVersion, type StoredFrameClass } from "#wire/live/version.ts";
-import { ControlStream } from "./control-stream.ts";
 import type { Group } from "./group.ts";
 import { joinPath, stripPrefix } from "./path.ts";
 import { type AnnouncedHere, RemoteBroadcasts } from "./remote-broadcasts.ts";
@@ -42,6 +42,7 @@ export const lateGroupsMs = 500;
 export class Sourcing implements TrackSource {
   readonly frameClass: StoredFrameClass;
   readonly cluster: boolean;
+  readonly tier: string;
   readonly #session: SessionContext;
   readonly #version: LiteVersion;
   readonly #announced: RemoteBroadcasts;
@@ -55,6 +56,7 @@ export class Sourcing implements TrackSource {
     this.#version = version;
     this.frameClass = frameClassOf(version);
     this.cluster = session.grant.cluster;
+    this.tier = session.grant.tier ?? "";
     this.#announced = new RemoteBroadcasts(session, this);
   }
 

@@ -28,30 +28,40 @@ const endpoints: Readonly<Record<string, string>> = {
   "/v2/guardian/delete": "guardian_delete",
 };
 
-/** The HTTP face of the mailbox mode: `/v2/*` but the OHTTP part, and the probes of the original's operators. */
+/** The HTTP face of the mailbox mode: `/v2/*` but the OHTTP part. */
 export function mailboxRoutes(mailbox: Mailbox): Routes {
   const actions = new Map(Object.entries(endpoints).filter(([, action]) => mailbox.has(action)));
   // Clients without OHTTP post to the action's name.
   for (const action of new Set(actions.values())) actions.set(`/v2/${action}`, action);
   return (request): Match | undefined => {
     const path = pathOf(request);
-    if (asksForWebSocket(request) && isOurs(path)) return webSocketRefusal();
     const action = actions.get(path);
     if (action !== undefined) {
-      return { route: `/v2/${action}`, respond: () => answer(request, action, mailbox) };
+      const respond = () => mailbox.traffic.count(() => answer(request, action, mailbox), isSuccess);
+      return { route: `/v2/${action}`, respond };
     }
     if (path === "/v2/health") return { route: path, respond: () => answerHealth(request, mailbox) };
-    if (path === "/health" || path === "/up" || path === "/ready") {
-      return { route: path, respond: async () => probe(request) };
-    }
     return path === "/v2" || path.startsWith("/v2/")
       ? { route: "/v2/*", respond: async () => notFound() }
       : undefined;
   };
 }
 
-function isOurs(path: string): boolean {
-  return path === "/" || path === "/v2" || path.startsWith("/v2/") || path.startsWith("/federation");
+const isSuccess = ({ status }: Response): boolean => status < 400;
+
+/** Tells whoever asks for a WebSocket to use the API; stands before the OHTTP part of `/v2` too. */
+export const webSocketRefusalRoutes: Routes = (request) => {
+  if (!asksForWebSocket(request)) return undefined;
+  const path = pathOf(request);
+  // Federation is off, or its edge had taken this; other relays come again later.
+  if (path === "/federation")
+    return { route: path, respond: async () => notFound([["connection", "close"]]) };
+  return path === "/" || isMailboxPath(path) ? webSocketRefusal() : undefined;
+};
+
+/** The paths at which this mode answers whoever asks for a WebSocket, whatever else a WebSocket is for here. */
+export function isMailboxPath(path: string): boolean {
+  return ["/v2", "/federation"].some((own) => path === own || path.startsWith(`${own}/`));
 }
 
 function asksForWebSocket({ headers }: RelayRequest): boolean {
@@ -66,14 +76,21 @@ function webSocketRefusal(): Match {
   };
 }
 
+/** The probes of the original's operators. */
+export const probeRoutes: Routes = (request) => {
+  const path = pathOf(request);
+  if (path !== "/health" && path !== "/up" && path !== "/ready") return undefined;
+  return { route: path, respond: async () => probe(request) };
+};
+
 /** Whether the relay is up, and nothing else: no version, no counts. */
 function probe(request: RelayRequest): Response {
   if (request.method !== "GET" && request.method !== "HEAD") return bareReply(405, [["allow", "GET,HEAD"]]);
   return jsonReply(200, { status: "healthy" }, [["connection", "close"]]);
 }
 
-export function notFound(): Response {
-  return jsonReply(404, { error: "Not found. Use /health for status or /v2/ for the API." });
+function notFound(headers: HeaderList = []): Response {
+  return jsonReply(404, { error: "Not found. Use /health for status or /v2/ for the API." }, headers);
 }
 
 /** Who asks, as far as the edge knows. */
@@ -97,7 +114,9 @@ async function answer(request: RelayRequest, action: string, mailbox: Mailbox): 
     }
     const maxBytes = action === "send" ? sendBodyMaxBytes(mailbox.config.maxMessageSizeBytes) : bodyMaxBytes;
     const body = await readBody(request, maxBytes);
-    return mailbox.perform(action, parseMembers(new TextDecoder().decode(body)), caller);
+    const members = parseMembers(new TextDecoder().decode(body));
+    const name = action === "send" ? request.headers.get("idempotency-key") : null;
+    return mailbox.perform(action, name === null ? members : { ...members, idempotency_key: name }, caller);
   });
 }
 
@@ -113,9 +132,6 @@ async function guarded(
   method: "GET" | "POST",
   perform: (caller: Caller) => Promise<unknown>,
 ): Promise<Response> {
-  if (request.method !== method && !(method === "GET" && request.method === "HEAD")) {
-    return bareReply(405, [["allow", method]]);
-  }
   const { min, warn } = versionPolicyOf(mailbox.config);
   const headers: HeaderList = [
     ["x-min-version", String(min)],
@@ -126,6 +142,9 @@ async function guarded(
     return jsonReply(426, { error: "upgrade_required", min_version: min }, headers);
   }
   if (verdict.kind === "in-grace") headers.push(["x-upgrade-deadline", String(verdict.deadlineSeconds)]);
+  if (request.method !== method && !(method === "GET" && request.method === "HEAD")) {
+    return bareReply(405, [["allow", method], ...headers]);
+  }
   try {
     const caller = callerOf(request);
     mailbox.admit(caller);

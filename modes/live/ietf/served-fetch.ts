@@ -1,3 +1,4 @@
+import { ControlOutput } from "#wire/live/control-stream.ts";
 import { liveError } from "#wire/live/error-code.ts";
 import { FrameScanner, type FrameSink } from "#wire/live/frames.ts";
 import type { Draft } from "#wire/live/ietf/draft.ts";
@@ -11,11 +12,11 @@ import {
 } from "#wire/live/ietf/fetch.ts";
 import type { Location } from "#wire/live/ietf/parameters.ts";
 import { encodeRequestError } from "#wire/live/ietf/request.ts";
-import { ControlOutput } from "../control-stream.ts";
 import type { Group } from "../group.ts";
 import type { SessionContext } from "../session-context.ts";
 import type { Track } from "../track.ts";
 import { trackFor } from "../track-access.ts";
+import type { Traffic } from "../traffic.ts";
 import type { Request } from "./request.ts";
 import { largestOf, type ServedSubscription } from "./served-subscription.ts";
 
@@ -96,7 +97,10 @@ export class ServedFetch {
       return;
     }
     if (fetch.descending) groups.reverse();
-    this.#session.metrics.fetches++;
+    const { metrics, traffic } = this.#session;
+    metrics.fetches++;
+    const counts = traffic.fetched(track.broadcast);
+    counts.groups += groups.length;
     const behindLargest = { group: largest.group, object: largest.object + 1 };
     const end = isBefore(behindLargest, span.end) ? behindLargest : span.end;
     const told = end.object === wholeGroup ? { group: end.group, object: 0 } : end;
@@ -104,8 +108,9 @@ export class ServedFetch {
     this.#request.send(encodeFetchOk(fetch.id, { endOfTrack: false, end: told, properties }, this.#draft));
     const chunks = [
       encodeFetchHeader(fetch.id, this.#draft),
-      ...objectsOf(groups, { ...span, end }, this.#draft),
+      ...objectsOf(groups, { ...span, end }, this.#draft, counts),
     ];
+    traffic.fetchEnded(track.broadcast);
     this.#session.openUni((stream) => {
       if (this.#over) stream.reset(resetCodeOf(liveError.cancel));
       else this.#send(new ControlOutput(this.#session, stream), chunks);
@@ -140,8 +145,13 @@ export class ServedFetch {
 const isBefore = (a: Location, b: Location): boolean =>
   a.group < b.group || (a.group === b.group && a.object < b.object);
 
-/** The whole objects of `groups` that lie in the span, headers and payloads. */
-function objectsOf(groups: readonly Group[], { track, start, end }: Span, draft: Draft): Uint8Array[] {
+/** The whole objects of `groups` that lie in the span, headers and payloads; counts them. */
+function objectsOf(
+  groups: readonly Group[],
+  { track, start, end }: Span,
+  draft: Draft,
+  counts: Traffic,
+): Uint8Array[] {
   const chunks: Uint8Array[] = [];
   const priority = 255 - (track.info?.priority ?? 0);
   let groupBefore: number | undefined;
@@ -153,6 +163,8 @@ function objectsOf(groups: readonly Group[], { track, start, end }: Span, draft:
       const head = { group: group.sequence, groupBefore, object: id, priority, size };
       const stamped = draft.trackProperties === "written" ? Math.max(timestamp, 0) : undefined;
       chunks.push(encodeFetchedObject({ ...head, timestamp: stamped }, draft), ...pieces);
+      counts.frames++;
+      counts.bytes += size;
       groupBefore = group.sequence;
     }
   }
