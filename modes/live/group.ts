@@ -121,12 +121,6 @@ export class Group {
     return frameClass === this.#own ? this.#body : this.#in(frameClass).body;
   }
 
-  /** Frames that have begun. */
-  get frameCount(): number {
-    // Whoever asks speaks a class of objects: the count comes with that conversion.
-    return this.#in("C").converter.frames;
-  }
-
   #in(frameClass: FrameClass): Conversion {
     const known = this.#conversions?.find((conversion) => conversion.frameClass === frameClass);
     if (known !== undefined) return known;

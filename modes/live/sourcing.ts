@@ -7,6 +7,7 @@ import {
   encodeAnnounceRequest,
   unknownOrigin,
 } from "#wire/live/announce.ts";
+import { ControlStream } from "#wire/live/control-stream.ts";
 import { encodeType } from "#wire/live/encoder.ts";
 import { LiveProtocolError, liveError } from "#wire/live/error-code.ts";
 import { decodeGroupHeader } from "#wire/live/group.ts";
@@ -21,7 +22,6 @@ import {
 import { decodeTrackInfo, encodeTrackName, type TrackInfo } from "#wire/live/track.ts";
 import type { ReceiveStream } from "#wire/live/transport.ts";
 import { frameClassOf, type LiteVersion, type StoredFrameClass } from "#wire/live/version.ts";
-import { ControlStream } from "./control-stream.ts";
 import type { Group } from "./group.ts";
 import { joinPath, stripPrefix } from "./path.ts";
 import { type AnnouncedHere, RemoteBroadcasts } from "./remote-broadcasts.ts";

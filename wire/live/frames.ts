@@ -79,8 +79,8 @@ const headerOf: Record<FrameClass, (size: number, timestamp: number, sinceLast: 
 /**
  * Makes the bytes of a group in one class out of those in another, chunk by chunk; payloads are shared, not copied.
  *
- * Frames of class A have the time they arrived for a timestamp, in ms since the group's session epoch. `emit` gets a frame's
- * header (1 frame) and its payload (0) apart.
+ * Frames of class A have the time they arrived for a timestamp, in ms since the group's session epoch. `emit` gets a
+ * frame's header (1 frame) and its payload (0) apart.
  */
 export class FrameConverter implements FrameSink {
   readonly #scanner: FrameScanner;
@@ -89,8 +89,6 @@ export class FrameConverter implements FrameSink {
   readonly #emit: (chunk: Uint8Array, frames: 0 | 1) => void;
   #arrivedMs = 0;
   #last = 0;
-  /** Frames begun. */
-  frames = 0;
 
   constructor(
     from: StoredFrameClass,
@@ -112,7 +110,6 @@ export class FrameConverter implements FrameSink {
 
   frame(size: number, timestampDelta: number): void {
     const timestamp = this.#stamps ? this.#arrivedMs : this.#last + timestampDelta;
-    this.frames++;
     this.#emit(this.#header(size, timestamp, timestamp - this.#last), 1);
     this.#last = timestamp;
   }

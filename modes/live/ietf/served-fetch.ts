@@ -1,3 +1,4 @@
+import { ControlOutput } from "#wire/live/control-stream.ts";
 import { liveError } from "#wire/live/error-code.ts";
 import { FrameScanner, type FrameSink } from "#wire/live/frames.ts";
 import type { Draft } from "#wire/live/ietf/draft.ts";
@@ -11,7 +12,6 @@ import {
 } from "#wire/live/ietf/fetch.ts";
 import type { Location } from "#wire/live/ietf/parameters.ts";
 import { encodeRequestError } from "#wire/live/ietf/request.ts";
-import { ControlOutput } from "../control-stream.ts";
 import type { Group } from "../group.ts";
 import type { SessionContext } from "../session-context.ts";
 import type { Track } from "../track.ts";
@@ -97,15 +97,15 @@ export class ServedFetch {
       return;
     }
     if (fetch.descending) groups.reverse();
-    this.#session.metrics.fetches++;
+    const { metrics, traffic } = this.#session;
+    metrics.fetches++;
+    const counts = traffic.fetched(track.broadcast);
+    counts.groups += groups.length;
     const behindLargest = { group: largest.group, object: largest.object + 1 };
     const end = isBefore(behindLargest, span.end) ? behindLargest : span.end;
     const told = end.object === wholeGroup ? { group: end.group, object: 0 } : end;
     const properties = { timescale: track.info?.timescale, ascending: !fetch.descending };
     this.#request.send(encodeFetchOk(fetch.id, { endOfTrack: false, end: told, properties }, this.#draft));
-    const { traffic } = this.#session;
-    const counts = traffic.fetched(track.broadcast);
-    counts.groups += groups.length;
     const chunks = [
       encodeFetchHeader(fetch.id, this.#draft),
       ...objectsOf(groups, { ...span, end }, this.#draft, counts),
@@ -145,7 +145,7 @@ export class ServedFetch {
 const isBefore = (a: Location, b: Location): boolean =>
   a.group < b.group || (a.group === b.group && a.object < b.object);
 
-/** The whole objects of `groups` that lie in the span, headers and payloads; `counts` is told of them. */
+/** The whole objects of `groups` that lie in the span, headers and payloads; counts them. */
 function objectsOf(
   groups: readonly Group[],
   { track, start, end }: Span,
@@ -163,9 +163,9 @@ function objectsOf(
       const head = { group: group.sequence, groupBefore, object: id, priority, size };
       const stamped = draft.trackProperties === "written" ? Math.max(timestamp, 0) : undefined;
       chunks.push(encodeFetchedObject({ ...head, timestamp: stamped }, draft), ...pieces);
-      groupBefore = group.sequence;
       counts.frames++;
       counts.bytes += size;
+      groupBefore = group.sequence;
     }
   }
   return chunks;
