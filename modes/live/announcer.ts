@@ -1,24 +1,28 @@
 import type { Cancel } from "#core/clock.ts";
-import {
-  type Announcement,
-  decodeAnnounceRequest,
-  encodeAnnounceInit,
-  encodeAnnouncement,
-  encodeAnnounceOk,
-  hopsMax,
-} from "#wire/live/announce.ts";
-import type { ControlStream } from "./control-stream.ts";
+import { type AnnounceRequest, hopsMax } from "#wire/live/announce.ts";
 import { coveredPrefixes } from "./grant.ts";
 import { type Route, samePublisher, type Watcher } from "./origin.ts";
 import { joinPath, normalizePath, stripPrefix } from "./path.ts";
 import type { SessionContext } from "./session-context.ts";
 import type { TrackSource } from "./track.ts";
 
-/** Answers one Announce stream: tells the remote what there is below a prefix, and every change. */
+/** How broadcasts are told of in what the remote speaks; names are relative to the prefix it asked for. */
+export interface Announcements {
+  /** The remote learns which way a broadcast came, and can tell what came through itself. */
+  readonly carriesHops: boolean;
+  /** A second announcement of a name replaces the first; otherwise it has to end before. */
+  readonly replaces: boolean;
+  /** All there is at first. */
+  initial(broadcasts: readonly { suffix: string; hops: readonly bigint[] }[]): void;
+  active(suffix: string, hops: readonly bigint[]): void;
+  ended(suffix: string): void;
+}
+
+/** Answers one request for announcements: tells the remote what there is below a prefix, and every change. */
 export class Announcer implements Watcher {
   readonly #session: SessionContext;
   readonly #self: TrackSource;
-  readonly #stream: ControlStream;
+  readonly #announcements: Announcements;
   readonly #prefix: string;
   readonly #excludeHop: bigint;
   /** What the remote believes to be there. */
@@ -28,11 +32,15 @@ export class Announcer implements Watcher {
   #initial: Map<string, Route> | undefined = new Map();
 
   /** `self`: the remote as a source, whose own broadcasts it is not told of. */
-  constructor(session: SessionContext, self: TrackSource, stream: ControlStream, request: Uint8Array) {
-    const { prefix, excludeHop } = decodeAnnounceRequest(request, session.version);
+  constructor(
+    session: SessionContext,
+    self: TrackSource,
+    announcements: Announcements,
+    { prefix, excludeHop }: AnnounceRequest,
+  ) {
     this.#session = session;
     this.#self = self;
-    this.#stream = stream;
+    this.#announcements = announcements;
     this.#excludeHop = excludeHop;
     const relative = normalizePath(prefix) ?? "";
     this.#prefix = joinPath(session.grant.root, relative);
@@ -62,18 +70,17 @@ export class Announcer implements Watcher {
       if (before === undefined) return;
       this.#told.delete(path);
       this.#session.traffic.unannounced(path);
-      this.#send({ active: false, suffix: this.#suffix(path), hops: [] });
+      this.#announcements.ended(this.#suffix(path));
       return;
     }
     this.#told.set(path, route);
     if (before === undefined) this.#session.traffic.announced(path);
     if (before !== undefined && sameAnnouncement(before, route)) return;
-    // A second active replaces the first from 05 on; the older ones must see an end between.
-    if (before !== undefined && this.#session.version < 5) {
+    if (before !== undefined && !this.#announcements.replaces) {
       if (samePublisher(before, route)) return;
-      this.#send({ active: false, suffix: this.#suffix(path), hops: [] });
+      this.#announcements.ended(this.#suffix(path));
     }
-    this.#sendActive(path, route);
+    this.#announcements.active(this.#suffix(path), route.hops);
   }
 
   /** Not the remote's own, nothing that came through it, and among seed-style peers nothing from another peer. */
@@ -81,33 +88,19 @@ export class Announcer implements Watcher {
     if (route.source === this.#self) return false;
     if (this.#excludeHop !== 0n && route.hops.includes(this.#excludeHop)) return false;
     if (route.hops.length >= hopsMax) return false;
-    return !(this.#session.grant.cluster && this.#session.version < 4 && route.source.cluster);
+    return !(this.#session.grant.cluster && !this.#announcements.carriesHops && route.source.cluster);
   }
 
   #sendInitial(): void {
     const initial = this.#initial!;
     this.#initial = undefined;
-    const { version, originId } = this.#session;
-    if (version <= 2) {
-      this.#stream.output.send(encodeAnnounceInit([...initial.keys()].map((path) => this.#suffix(path))));
-    } else if (version >= 5) {
-      this.#stream.output.send(encodeAnnounceOk(originId, initial.size));
-    }
     for (const [path, route] of initial) {
       this.#told.set(path, route);
       this.#session.traffic.announced(path);
-      if (version > 2) this.#sendActive(path, route);
     }
-  }
-
-  #sendActive(path: string, route: Route): void {
-    // Up to 04 the sender is the last hop; in 05 ANNOUNCE_OK has named it once.
-    const hops = this.#session.version >= 5 ? [...route.hops] : [...route.hops, this.#session.originId];
-    this.#send({ active: true, suffix: this.#suffix(path), hops });
-  }
-
-  #send(announcement: Announcement): void {
-    this.#stream.output.send(encodeAnnouncement(announcement, this.#session.version));
+    this.#announcements.initial(
+      [...initial].map(([path, { hops }]) => ({ suffix: this.#suffix(path), hops })),
+    );
   }
 
   #suffix(path: string): string {

@@ -1,6 +1,6 @@
 import { LiveProtocolError } from "#wire/live/error-code.ts";
 import { FrameScanner, type FrameSink } from "#wire/live/frames.ts";
-import type { FrameClass } from "#wire/live/version.ts";
+import type { StoredFrameClass } from "#wire/live/version.ts";
 
 /** Counts the frames of a group, and the bytes in them, as its chunks come. Frames that make no sense count no more. */
 export class FrameCounter implements FrameSink {
@@ -9,7 +9,7 @@ export class FrameCounter implements FrameSink {
   bytes = 0;
   #scanner: FrameScanner | undefined;
 
-  constructor(frameClass: FrameClass) {
+  constructor(frameClass: StoredFrameClass) {
     this.#scanner = new FrameScanner(frameClass, Number.MAX_SAFE_INTEGER);
   }
 

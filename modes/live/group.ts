@@ -1,6 +1,6 @@
 import { LiveProtocolError } from "#wire/live/error-code.ts";
 import { FrameConverter } from "#wire/live/frames.ts";
-import type { FrameClass } from "#wire/live/version.ts";
+import type { FrameClass, StoredFrameClass } from "#wire/live/version.ts";
 import { FrameCounter } from "./frame-counter.ts";
 
 /** One who reads a body as it grows. Called whenever there is more: bytes, the end, or a reset. */
@@ -51,20 +51,27 @@ export class GroupBody {
 /** A chunk that is a small part of its slab is copied, so that a few bytes do not keep 64 KiB alive. */
 const slabShare = 4;
 
-/** A numbered series of frames, as its publisher sends it, and converted for whoever speaks the other class. */
+/** The group in a class that is not its own. */
+interface Conversion {
+  readonly frameClass: FrameClass;
+  readonly body: GroupBody;
+  readonly converter: FrameConverter;
+}
+
+/** A numbered series of frames, as its publisher sends it, and converted for whoever speaks another class. */
 export class Group {
   readonly sequence: number;
   /** When its first bytes came, in ms. */
   readonly openedAt: number;
-  readonly #own: FrameClass;
+  readonly #own: StoredFrameClass;
   readonly #frameMaxBytes: number;
   readonly #body = new GroupBody();
   readonly #counter: FrameCounter;
   /** When each chunk came: the timestamps of frames that have none. */
   readonly #arrivedAt: number[] = [];
-  #converted: { body: GroupBody; converter: FrameConverter } | undefined;
+  #conversions: Conversion[] | undefined;
 
-  constructor(sequence: number, frameClass: FrameClass, openedAt: number, frameMaxBytes: number) {
+  constructor(sequence: number, frameClass: StoredFrameClass, openedAt: number, frameMaxBytes: number) {
     this.sequence = sequence;
     this.openedAt = openedAt;
     this.#own = frameClass;
@@ -101,40 +108,43 @@ export class Group {
     const { frames, bytes } = this.#counter;
     this.#counter.push(kept);
     this.#body.append(kept, this.#counter.frames - frames, this.#counter.bytes - bytes);
-    if (this.#converted !== undefined) push(this.#converted, kept, arrivedAt);
+    if (this.#conversions !== undefined) for (const to of this.#conversions) push(to, kept, arrivedAt);
   }
 
   end(state: "complete" | number): void {
     this.#body.end(state);
-    this.#converted?.body.end(state);
+    if (this.#conversions !== undefined) for (const { body } of this.#conversions) body.end(state);
   }
 
   /** The group in `frameClass`; converted on first use, once for everybody. */
   body(frameClass: FrameClass): GroupBody {
-    if (frameClass === this.#own) return this.#body;
-    this.#converted ??= this.#convert();
-    return this.#converted.body;
+    return frameClass === this.#own ? this.#body : this.#in(frameClass).body;
   }
 
-  #convert(): { body: GroupBody; converter: FrameConverter } {
+  #in(frameClass: FrameClass): Conversion {
+    const known = this.#conversions?.find((conversion) => conversion.frameClass === frameClass);
+    if (known !== undefined) return known;
+    const conversion = this.#convert(frameClass);
+    this.#conversions = [...(this.#conversions ?? []), conversion];
+    return conversion;
+  }
+
+  #convert(frameClass: FrameClass): Conversion {
     const body = new GroupBody();
-    const converter = new FrameConverter(this.#own, this.#frameMaxBytes, (chunk, frames) =>
+    const converter = new FrameConverter(this.#own, frameClass, this.#frameMaxBytes, (chunk, frames) =>
       body.append(chunk, frames, frames === 0 ? chunk.length : 0),
     );
+    const conversion = { frameClass, body, converter };
     this.#body.chunks.forEach((chunk, at) => {
-      push({ body, converter }, chunk, this.#arrivedAt[at] ?? this.openedAt);
+      push(conversion, chunk, this.#arrivedAt[at] ?? this.openedAt);
     });
     if (this.#body.state !== "open") body.end(this.#body.state);
-    return { body, converter };
+    return conversion;
   }
 }
 
 /** Frames that make no sense end the group for those who need them converted; the others get them as they are. */
-function push(
-  to: { body: GroupBody; converter: FrameConverter },
-  chunk: Uint8Array,
-  arrivedAt: number,
-): void {
+function push(to: Conversion, chunk: Uint8Array, arrivedAt: number): void {
   if (to.body.state !== "open") return;
   try {
     to.converter.push(chunk, arrivedAt);

@@ -1,14 +1,14 @@
 import type { Cancel, Clock, Entropy } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
 import type { ValuesOf } from "#core/options.ts";
-import type { Knock, LiveAcceptor, TransportKind } from "#wire/live/acceptor.ts";
+import { type Knock, type LiveAcceptor, parseTarget, type TransportKind } from "#wire/live/acceptor.ts";
 import { liveError } from "#wire/live/error-code.ts";
 import type { Transport } from "#wire/live/transport.ts";
 import { type AccessPolicy, authorize } from "./auth/authorize.ts";
 import { type Credentials, credentialsOf } from "./auth/credentials.ts";
 import { sessionPathOf } from "./auth/session-path.ts";
 import { kidOf, tokenId } from "./auth/token.ts";
-import type { AdmitAtSetup, Grant } from "./grant.ts";
+import type { AdmitAtSetup, Grant, Refusal, ShownAtSetup } from "./grant.ts";
 import type { LiveLimits } from "./limits.ts";
 import type { liveOptions } from "./options.ts";
 import { Relay } from "./relay.ts";
@@ -67,16 +67,59 @@ export class Live implements LiveAcceptor<Grant> {
   async admit(knock: Knock): Promise<Grant> {
     if (!this.relay.open)
       throw new RelayError("at_capacity", { text: "No further session is taken", retryAfterSeconds: 5 });
-    try {
-      return await this.admitRequest(knock);
-    } catch (error) {
+    if (knock.targetInSetup) return this.#admitOnceItSaysWhere(knock);
+    if (!knock.beginsWithSetup || !bringsNothing(knock)) return this.admitRequest(knock);
+    const { keys, privacyPass } = this.#policy;
+    const path = sessionPathOf(knock, this.#domains);
+    const open = await this.admitRequest(knock).catch((error: unknown) => {
+      const waits = privacyPass !== undefined || (knock.showsTokenInSetup && keys !== undefined);
+      if (!waits || !(error instanceof RelayError) || error.code !== "unauthorized") throw error;
+      return undefined;
+    });
+    if (open && !knock.showsTokenInSetup) return open;
+    // Not refused yet: a private token may be in the SETUP, or a JWT, and the challenge is given there.
+    const waiting: Grant = open ?? { root: path, put: [], get: [], cluster: false, expiresAt: undefined };
+    this.#admitAtSetup.set(waiting, (shown) => this.#admitBySetup(path, knock.transport, open, shown));
+    return waiting;
+  }
+
+  /** A client whose connection named no URL says path and token in its SETUP. */
+  #admitOnceItSaysWhere(knock: Knock): Grant {
+    const waiting: Grant = { root: "", put: [], get: [], cluster: false, expiresAt: undefined };
+    this.#admitAtSetup.set(waiting, async (shown) => {
+      try {
+        const target = parseTarget(shown.path ?? "/");
+        const grant = await this.admit({ ...knock, ...target, targetInSetup: false });
+        return (await this.#admitAtSetup.get(grant)?.(shown)) ?? grant;
+      } catch (error) {
+        if (error instanceof RelayError) return { code: liveError.unauthorized, reason: error.message };
+        return { code: liveError.transport, reason: "internal error" };
+      }
+    });
+    return waiting;
+  }
+
+  /** `open`: what may be done without showing anything, if anything may. */
+  async #admitBySetup(
+    path: string,
+    transport: TransportKind | undefined,
+    open: Grant | undefined,
+    shown: ShownAtSetup,
+  ): Promise<Grant | Refusal> {
+    const jwt = shown.jwts[0];
+    if (jwt === undefined) {
+      if (open) return open;
       const { privacyPass } = this.#policy;
-      const waits = error instanceof RelayError && error.code === "unauthorized" && bringsNothing(knock);
-      if (!privacyPass || !waits || !knock.beginsWithSetup) throw error;
-      // Not refused yet: the original relay's clients show a private token in their SETUP, and get the challenge there.
-      const nothing: Grant = { root: "", put: [], get: [], cluster: false, expiresAt: undefined };
-      this.#admitAtSetup.set(nothing, privacyPass.atSetup(sessionPathOf(knock, this.#domains), this.clock));
-      return nothing;
+      return privacyPass ? privacyPass.atSetup(path, this.clock)(shown) : noToken;
+    }
+    try {
+      const credentials: Credentials = { jwt, privateTokens: [], ...(transport && { transport }) };
+      const grant = await authorize(path, credentials, this.clock.now(), this.#policy);
+      this.#admissions.set(grant, { path, credentials });
+      return grant;
+    } catch (error) {
+      if (error instanceof RelayError) return { code: liveError.unauthorized, reason: error.message };
+      return { code: liveError.transport, reason: "internal error" };
     }
   }
 
@@ -189,6 +232,8 @@ export class Live implements LiveAcceptor<Grant> {
     relay.close(liveError.cancel, "the relay is going down");
   }
 }
+
+const noToken: Refusal = { code: liveError.unauthorized, reason: "This path needs a token" };
 
 function bringsNothing(knock: Knock): boolean {
   const { jwt, privateTokens } = credentialsOf(knock);

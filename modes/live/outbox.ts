@@ -1,5 +1,4 @@
 import { liveError } from "#wire/live/error-code.ts";
-import { encodeGroupStart } from "#wire/live/group.ts";
 import type { SendStream, Transport } from "#wire/live/transport.ts";
 import type { FrameClass } from "#wire/live/version.ts";
 import type { BodyReader, Group, GroupBody } from "./group.ts";
@@ -20,6 +19,15 @@ export interface OutboxSubscription {
   onGroupDone(outgoing: OutgoingGroup): void;
 }
 
+/** How groups go out in what the remote speaks. */
+export interface GroupFormat {
+  readonly frameClass: FrameClass;
+  /** What the group's stream begins with. */
+  groupStart(subscription: OutboxSubscription, group: Group): Uint8Array;
+  /** What a stream is reset with for one of our own codes. */
+  resetCode(code: number): number;
+}
+
 const nothing = new Uint8Array(0);
 
 /** A group on its way to one subscriber: a place in the bytes that all share. */
@@ -28,6 +36,7 @@ export class OutgoingGroup implements BodyReader {
   readonly group: Group;
   readonly body: GroupBody;
   readonly #outbox: Outbox;
+  readonly #format: GroupFormat;
   /** In the outbox's list of what has bytes to send. */
   ready = false;
   stream: SendStream | undefined;
@@ -37,11 +46,12 @@ export class OutgoingGroup implements BodyReader {
   #chunk = 0;
   #offset = 0;
 
-  constructor(outbox: Outbox, subscription: OutboxSubscription, group: Group, frameClass: FrameClass) {
+  constructor(outbox: Outbox, subscription: OutboxSubscription, group: Group, format: GroupFormat) {
     this.#outbox = outbox;
     this.subscription = subscription;
     this.group = group;
-    this.body = group.body(frameClass);
+    this.#format = format;
+    this.body = group.body(format.frameClass);
   }
 
   onMore(added: number): void {
@@ -71,7 +81,7 @@ export class OutgoingGroup implements BodyReader {
       if (this.stream === undefined) return "blocked";
       this.stream.onStop = () => this.#outbox.drop(this);
       this.subscription.traffic.groups++;
-      this.#header = encodeGroupStart(this.subscription.id, this.group.sequence);
+      this.#header = this.#format.groupStart(this.subscription, this.group);
     }
     const stream = this.stream;
     if (this.#header !== undefined) {
@@ -93,7 +103,7 @@ export class OutgoingGroup implements BodyReader {
     }
     if (body.state === "open") return "idle";
     if (typeof body.state === "number") {
-      stream.reset(body.state);
+      stream.reset(this.#format.resetCode(body.state));
       return "over";
     }
     if (!stream.done) stream.write(nothing, 0, true);
@@ -109,7 +119,7 @@ export class OutgoingGroup implements BodyReader {
  */
 export class Outbox {
   readonly #transport: Transport;
-  readonly #frameClass: FrameClass;
+  readonly #format: GroupFormat;
   readonly #backlogMaxBytes: number;
   readonly #now: () => number;
   readonly #metrics: LiveMetrics;
@@ -120,14 +130,14 @@ export class Outbox {
 
   constructor(
     transport: Transport,
-    frameClass: FrameClass,
+    format: GroupFormat,
     backlogMaxBytes: number,
     now: () => number,
     metrics: LiveMetrics,
   ) {
     this.#metrics = metrics;
     this.#transport = transport;
-    this.#frameClass = frameClass;
+    this.#format = format;
     this.#backlogMaxBytes = backlogMaxBytes;
     this.#now = now;
   }
@@ -137,7 +147,7 @@ export class Outbox {
   }
 
   add(subscription: OutboxSubscription, group: Group): OutgoingGroup {
-    const outgoing = new OutgoingGroup(this, subscription, group, this.#frameClass);
+    const outgoing = new OutgoingGroup(this, subscription, group, this.#format);
     this.#all.add(outgoing);
     outgoing.body.add(outgoing);
     this.more(outgoing, outgoing.body.bytes);
@@ -165,7 +175,7 @@ export class Outbox {
   /** Gives a group up, telling the remote if it heard of it. */
   drop(outgoing: OutgoingGroup, code: number = liveError.old): void {
     if (!this.#all.has(outgoing)) return;
-    outgoing.stream?.reset(code);
+    outgoing.stream?.reset(this.#format.resetCode(code));
     this.#remove(outgoing);
     outgoing.subscription.onGroupDone(outgoing);
   }

@@ -2,7 +2,7 @@ import type { Cancel, Clock } from "#core/clock.ts";
 import { liveError } from "#wire/live/error-code.ts";
 import type { SubscribeOptions } from "#wire/live/subscribe.ts";
 import type { TrackInfo } from "#wire/live/track.ts";
-import type { FrameClass } from "#wire/live/version.ts";
+import type { StoredFrameClass } from "#wire/live/version.ts";
 import type { GroupCache } from "./cache.ts";
 import { Group } from "./group.ts";
 import type { LiveLimits } from "./limits.ts";
@@ -40,7 +40,7 @@ export interface SourceSubscription {
 
 /** Whoever can be asked for tracks: the session of a publisher, or of another relay. */
 export interface TrackSource {
-  readonly frameClass: FrameClass;
+  readonly frameClass: StoredFrameClass;
   /** Another relay of our cluster. */
   readonly cluster: boolean;
   /** Label under which what it sends is counted; absent for the usual one. */
@@ -68,7 +68,7 @@ export class Track implements TrackSink {
   readonly #infoWaiters = new Set<InfoWaiter>();
   #latest: Group | undefined;
   #info: TrackInfo | undefined;
-  #frameClass: FrameClass = "B";
+  #frameClass: StoredFrameClass = "B";
   #source: SourceSubscription | undefined;
   /** What comes from the source is counted here; `undefined` while there is none. */
   #incoming: { readonly traffic: Traffic; readonly tier: string } | undefined;

@@ -1,0 +1,41 @@
+import { encodeAnnounceInit, encodeAnnouncement, encodeAnnounceOk } from "#wire/live/announce.ts";
+import type { ControlOutput } from "#wire/live/control-stream.ts";
+import type { LiteVersion } from "#wire/live/version.ts";
+import type { Announcements } from "./announcer.ts";
+
+/** What moq-lite says of broadcasts, on the stream that asked for them. */
+export class LiteAnnouncements implements Announcements {
+  readonly carriesHops: boolean;
+  /** The older versions must see an end between. */
+  readonly replaces: boolean;
+  readonly #output: ControlOutput;
+  readonly #version: LiteVersion;
+  readonly #originId: bigint;
+
+  constructor(output: ControlOutput, version: LiteVersion, originId: bigint) {
+    this.#output = output;
+    this.#version = version;
+    this.#originId = originId;
+    this.carriesHops = version >= 4;
+    this.replaces = version >= 5;
+  }
+
+  initial(broadcasts: readonly { suffix: string; hops: readonly bigint[] }[]): void {
+    if (this.#version <= 2) {
+      this.#output.send(encodeAnnounceInit(broadcasts.map(({ suffix }) => suffix)));
+      return;
+    }
+    if (this.#version >= 5) this.#output.send(encodeAnnounceOk(this.#originId, broadcasts.length));
+    for (const { suffix, hops } of broadcasts) this.active(suffix, hops);
+  }
+
+  active(suffix: string, hops: readonly bigint[]): void {
+    // Up to 04 the sender is the last hop; in 05 ANNOUNCE_OK has named it once.
+    const all = this.#version >= 5 ? [...hops] : [...hops, this.#originId];
+    this.#output.send(encodeAnnouncement({ active: true, suffix, hops: all }, this.#version));
+  }
+
+  ended(suffix: string): void {
+    this.#output.send(encodeAnnouncement({ active: false, suffix, hops: [] }, this.#version));
+  }
+}
