@@ -6,6 +6,8 @@ import { RelayError } from "#core/errors.ts";
 import type { LiveAcceptor } from "#wire/live/acceptor.ts";
 import { Mux, type MuxLimits } from "#wire/live/mux.ts";
 import { chooseSubprotocol, legacySubprotocol, type Subprotocol, setupOf } from "#wire/live/version.ts";
+import { clientCertificateOf } from "../http/client-certificate.ts";
+import { originForm } from "../http/origin-form.ts";
 import { ServerSink } from "./server-sink.ts";
 import { SlabPool } from "./slab-pool.ts";
 
@@ -85,13 +87,16 @@ export class LiveWebSocket<Admission> {
     socket.on("error", onError);
     const subprotocol = offeredSubprotocol(request);
     if (subprotocol === undefined) return refuse(socket, 400, "None of the offered subprotocols is known.");
-    const url = new URL(request.url ?? "/", "http://relay.invalid");
+    const [path = "/", ...query] = originForm(request.url ?? "/").split("?");
     let admission: Admission;
     try {
       admission = await this.#acceptor.admit({
-        path: url.pathname,
-        query: url.searchParams,
+        path,
+        query: new URLSearchParams(query.join("?")),
         authorization: request.headers.authorization,
+        host: request.headers.host,
+        transport: "websocket",
+        clientCertificate: clientCertificateOf(socket),
         ...setupOf(subprotocol.version),
       });
     } catch (error) {

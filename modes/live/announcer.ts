@@ -2,7 +2,7 @@ import type { Cancel } from "#core/clock.ts";
 import { type AnnounceRequest, hopsMax } from "#wire/live/announce.ts";
 import { coveredPrefixes } from "./grant.ts";
 import { type Route, samePublisher, type Watcher } from "./origin.ts";
-import { isClusterPath, joinPath, normalizePath, stripPrefix } from "./path.ts";
+import { joinPath, normalizePath, stripPrefix } from "./path.ts";
 import type { SessionContext } from "./session-context.ts";
 import type { TrackSource } from "./track.ts";
 
@@ -53,10 +53,13 @@ export class Announcer implements Watcher {
   close(): void {
     for (const cancel of this.#cancels) cancel();
     this.#cancels = [];
+    for (const path of this.#told.keys()) this.#session.traffic.unannounced(path);
+    this.#told.clear();
   }
 
   onRoutes(path: string, routes: readonly Route[]): void {
-    if (isClusterPath(path) && !this.#session.grant.cluster) return;
+    const { origin, grant } = this.#session;
+    if (!grant.cluster && !origin.shows(path, this.#prefix)) return;
     const route = routes.find((candidate) => this.#visible(candidate));
     if (this.#initial !== undefined) {
       if (route !== undefined) this.#initial.set(path, route);
@@ -66,10 +69,12 @@ export class Announcer implements Watcher {
     if (route === undefined) {
       if (before === undefined) return;
       this.#told.delete(path);
+      this.#session.traffic.unannounced(path);
       this.#announcements.ended(this.#suffix(path));
       return;
     }
     this.#told.set(path, route);
+    if (before === undefined) this.#session.traffic.announced(path);
     if (before !== undefined && sameAnnouncement(before, route)) return;
     if (before !== undefined && !this.#announcements.replaces) {
       if (samePublisher(before, route)) return;
@@ -89,7 +94,10 @@ export class Announcer implements Watcher {
   #sendInitial(): void {
     const initial = this.#initial!;
     this.#initial = undefined;
-    for (const [path, route] of initial) this.#told.set(path, route);
+    for (const [path, route] of initial) {
+      this.#told.set(path, route);
+      this.#session.traffic.announced(path);
+    }
     this.#announcements.initial(
       [...initial].map(([path, { hops }]) => ({ suffix: this.#suffix(path), hops })),
     );

@@ -12,6 +12,8 @@ export interface Grant {
   cluster: boolean;
   /** When the session ends, in ms since 1970; `undefined`: when it wants to. */
   expiresAt: number | undefined;
+  /** Label under which its traffic is counted; absent for the usual one. */
+  tier?: string;
 }
 
 /** How a remote is turned away: the code and the reason its session is closed with. */

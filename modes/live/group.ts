@@ -1,6 +1,7 @@
 import { LiveProtocolError } from "#wire/live/error-code.ts";
 import { FrameConverter } from "#wire/live/frames.ts";
 import type { FrameClass, StoredFrameClass } from "#wire/live/version.ts";
+import { FrameCounter } from "./frame-counter.ts";
 
 /** One who reads a body as it grows. Called whenever there is more: bytes, the end, or a reset. */
 export interface BodyReader {
@@ -14,12 +15,17 @@ export interface BodyReader {
  */
 export class GroupBody {
   readonly chunks: Uint8Array[] = [];
+  /** How many frames begin in each chunk, and how many bytes of it are payload. */
+  readonly chunkFrames: number[] = [];
+  readonly chunkPayload: number[] = [];
   bytes = 0;
   state: "open" | "complete" | number = "open";
   readonly #readers: BodyReader[] = [];
 
-  append(chunk: Uint8Array): void {
+  append(chunk: Uint8Array, frames: number, payload: number): void {
     this.chunks.push(chunk);
+    this.chunkFrames.push(frames);
+    this.chunkPayload.push(payload);
     this.bytes += chunk.length;
     for (const reader of this.#readers) reader.onMore(chunk.length);
   }
@@ -60,6 +66,7 @@ export class Group {
   readonly #own: StoredFrameClass;
   readonly #frameMaxBytes: number;
   readonly #body = new GroupBody();
+  readonly #counter: FrameCounter;
   /** When each chunk came: the timestamps of frames that have none. */
   readonly #arrivedAt: number[] = [];
   #conversions: Conversion[] | undefined;
@@ -68,6 +75,7 @@ export class Group {
     this.sequence = sequence;
     this.openedAt = openedAt;
     this.#own = frameClass;
+    this.#counter = new FrameCounter(frameClass);
     this.#frameMaxBytes = frameMaxBytes;
   }
 
@@ -79,6 +87,15 @@ export class Group {
     return this.#body.bytes;
   }
 
+  /** Frames so far, and the bytes in them without their headers. */
+  get frames(): number {
+    return this.#counter.frames;
+  }
+
+  get payloadBytes(): number {
+    return this.#counter.bytes;
+  }
+
   get state(): GroupBody["state"] {
     return this.#body.state;
   }
@@ -88,7 +105,9 @@ export class Group {
     const kept = chunk.length * slabShare < chunk.buffer.byteLength ? chunk.slice() : chunk;
     const arrivedAt = Math.max(now, this.#arrivedAt[this.#arrivedAt.length - 1] ?? 0);
     if (this.#own === "A") this.#arrivedAt.push(arrivedAt);
-    this.#body.append(kept);
+    const { frames, bytes } = this.#counter;
+    this.#counter.push(kept);
+    this.#body.append(kept, this.#counter.frames - frames, this.#counter.bytes - bytes);
     if (this.#conversions !== undefined) for (const to of this.#conversions) push(to, kept, arrivedAt);
   }
 
@@ -102,12 +121,6 @@ export class Group {
     return frameClass === this.#own ? this.#body : this.#in(frameClass).body;
   }
 
-  /** Frames that have begun. */
-  get frameCount(): number {
-    // Whoever asks speaks a class of objects: the count comes with that conversion.
-    return this.#in("C").converter.frames;
-  }
-
   #in(frameClass: FrameClass): Conversion {
     const known = this.#conversions?.find((conversion) => conversion.frameClass === frameClass);
     if (known !== undefined) return known;
@@ -118,8 +131,8 @@ export class Group {
 
   #convert(frameClass: FrameClass): Conversion {
     const body = new GroupBody();
-    const converter = new FrameConverter(this.#own, frameClass, this.#frameMaxBytes, (chunk) =>
-      body.append(chunk),
+    const converter = new FrameConverter(this.#own, frameClass, this.#frameMaxBytes, (chunk, frames) =>
+      body.append(chunk, frames, frames === 0 ? chunk.length : 0),
     );
     const conversion = { frameClass, body, converter };
     this.#body.chunks.forEach((chunk, at) => {

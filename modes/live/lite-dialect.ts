@@ -262,15 +262,17 @@ export class LiteDialect implements Dialect {
 
   #fetch(stream: ControlStream, body: Uint8Array): void {
     const { broadcast, track: name, group: sequence } = decodeFetch(body);
-    const group = this.#trackOf(broadcast, name, true)?.group(sequence);
-    if (group === undefined) {
+    const track = this.#trackOf(broadcast, name, true);
+    const group = track?.group(sequence);
+    if (track === undefined || group === undefined) {
       stream.abort(liveError.notFound);
       return;
     }
     this.#session.metrics.fetches++;
-    const serving = new FetchServing(stream, group.body(frameClassOf(this.version)), () =>
-      this.#fetches.delete(serving),
-    );
+    const traffic = this.#session.traffic.fetched(track.broadcast);
+    const serving = new FetchServing(stream, group.body(frameClassOf(this.version)), traffic, () => {
+      if (this.#fetches.delete(serving)) this.#session.traffic.fetchEnded(track.broadcast);
+    });
     this.#fetches.add(serving);
     serving.start();
   }

@@ -1,4 +1,5 @@
-import { bytes, choice, duration, integer, list, text } from "#core/options.ts";
+import { bytes, choice, duration, flag, integer, list, memory, text } from "#core/options.ts";
+import { tierPattern } from "./tier.ts";
 
 /** What an operator may set for live. Names and defaults are the original relay's where it has them. */
 export const liveOptions = {
@@ -28,7 +29,12 @@ export const liveOptions = {
     doc: "Prefixes whose announcements one session may watch at once.",
   }),
   liveFetchesMax: integer({ default: 200, atLeast: 1, doc: "Requests to `/fetch` under way at once." }),
-  liveCacheMaxBytes: bytes({
+  liveEventStreamsMax: integer({
+    default: 200,
+    atLeast: 1,
+    doc: "Event streams of `/announced` open at once; one more is answered 503.",
+  }),
+  liveCacheMaxBytes: memory({
     default: 512 * 2 ** 20,
     atLeast: 2 ** 20,
     doc: "Groups kept in memory, all tracks together. The latest group of each track goes last.",
@@ -126,10 +132,59 @@ export const liveOptions = {
     atMost: "1h",
     doc: "A live connection that has been silent for so long is dropped.",
   }),
+  webWs: flag({
+    default: true,
+    doc: "Serve live over WebSocket on the public listener.",
+    also: { env: ["MOQ_WEB_WS"], toml: ["web.ws"] },
+  }),
   webtransport: choice({
-    default: "off",
-    of: ["off", "quiche"],
-    doc: "WebTransport (HTTP/3) on the UDP port of the public listener; needs `tls-cert` and `tls-key`. `quiche` is the optional package @matrixai/quic, built on an old QUIC library with known weaknesses against floods: for tests and closed networks.",
+    default: "auto",
+    of: ["auto", "moq", "quiche", "off"],
+    doc: "WebTransport (HTTP/3) on the UDP port of the public listener, with the certificate of `tls-cert` or `tls-generate`. `moq` is the optional package @moq/web-transport, which needs glibc 2.38 or later on Linux and with which clients speak moq-lite-02; `auto` takes it where it loads and there is a certificate. `quiche` is the optional package @matrixai/quic, which knows newer versions and is built on an old QUIC library with known weaknesses against floods: for tests and closed networks.",
+  }),
+  statsEnabled: flag({
+    default: false,
+    doc: "Publish what live counts as a broadcast of its own, `{stats-prefix}/node/{stats-node}`, in the original relay's form.",
+    also: { env: ["MOQ_STATS_ENABLED"], toml: ["stats.enabled"] },
+  }),
+  statsPrefix: text({
+    default: ".stats",
+    doc: "Where the broadcasts of counts are. Whoever may watch there sees the names of all broadcasts.",
+    allowed: "a prefix of broadcast names",
+    pattern: /[^/]/,
+    also: { env: ["MOQ_STATS_PREFIX"], toml: ["stats.prefix"] },
+  }),
+  statsIntervalMs: duration({
+    default: "1s",
+    atLeast: "100ms",
+    atMost: "1h",
+    doc: "How often the counts are published.",
+    also: { env: ["MOQ_STATS_INTERVAL"], toml: ["stats.interval"] },
+  }),
+  statsNode: text({
+    default: undefined,
+    doc: "Tells the relays of a cluster apart in the names of these broadcasts; may have several parts.",
+    allowed: "a name",
+    also: { env: ["MOQ_STATS_NODE"], toml: ["stats.node"] },
+  }),
+  statsDepth: integer({
+    default: 0,
+    atMost: 32,
+    doc: "How many leading parts of a broadcast's name get a broadcast of counts of their own, `{stats-prefix}/{parts}/node/{stats-node}`; 0 makes one for all.",
+    also: { env: ["MOQ_STATS_DEPTH"], toml: ["stats.depth"] },
+  }),
+  statsLingerMs: duration({
+    default: "5m",
+    atMost: "1d",
+    doc: "How long such a broadcast stays announced after its last traffic.",
+    also: { env: ["MOQ_STATS_LINGER"], toml: ["stats.linger"] },
+  }),
+  clusterTier: text({
+    default: undefined,
+    doc: "Label under which the traffic of links with other relays is counted.",
+    pattern: tierPattern,
+    allowed: "letters, digits, _ . - and / between them",
+    also: { env: ["MOQ_CLUSTER_TIER"], toml: ["cluster.tier"] },
   }),
   clusterRoot: list({
     default: [],

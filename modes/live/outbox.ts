@@ -3,6 +3,7 @@ import type { SendStream, Transport } from "#wire/live/transport.ts";
 import type { FrameClass } from "#wire/live/version.ts";
 import type { BodyReader, Group, GroupBody } from "./group.ts";
 import type { LiveMetrics } from "./metrics.ts";
+import type { Traffic } from "./traffic.ts";
 
 /** What the outbox needs to know of a subscription. */
 export interface OutboxSubscription {
@@ -12,6 +13,8 @@ export interface OutboxSubscription {
   readonly ordered: boolean;
   /** Older than this, a superseded group is given up. */
   readonly latencyMaxMs: number;
+  /** What it is sent is counted here. */
+  readonly traffic: Traffic;
   /** A group is over: sent, given up, or reset. */
   onGroupDone(outgoing: OutgoingGroup): void;
 }
@@ -59,6 +62,16 @@ export class OutgoingGroup implements BodyReader {
     return this.body.bytes - this.sentBytes;
   }
 
+  /** Counts what is left as not sent. */
+  countStale(): void {
+    const { stale } = this.subscription.traffic;
+    stale.groups++;
+    for (let at = this.#chunk; at < this.body.chunks.length; at++) {
+      stale.frames += this.body.chunkFrames[at]!;
+      stale.bytes += this.body.chunkPayload[at]!;
+    }
+  }
+
   /** Writes what it can. `over`: nothing will follow; `idle`: all there is was sent; `blocked`: there is more. */
   write(transport: Transport): "over" | "idle" | "blocked" {
     const { body } = this;
@@ -67,6 +80,7 @@ export class OutgoingGroup implements BodyReader {
       this.stream = transport.openUni();
       if (this.stream === undefined) return "blocked";
       this.stream.onStop = () => this.#outbox.drop(this);
+      this.subscription.traffic.groups++;
       this.#header = this.#format.groupStart(this.subscription, this.group);
     }
     const stream = this.stream;
@@ -82,6 +96,8 @@ export class OutgoingGroup implements BodyReader {
       this.sentBytes += taken;
       this.#offset += taken;
       if (this.#offset < chunk.length) return "blocked";
+      this.subscription.traffic.frames += body.chunkFrames[this.#chunk]!;
+      this.subscription.traffic.bytes += body.chunkPayload[this.#chunk]!;
       this.#chunk++;
       this.#offset = 0;
     }
@@ -167,6 +183,7 @@ export class Outbox {
   /** The subscriber was too slow for this group. */
   skip(outgoing: OutgoingGroup): void {
     this.#metrics.groupsSkipped++;
+    outgoing.countStale();
     this.drop(outgoing);
   }
 

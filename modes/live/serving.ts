@@ -5,6 +5,7 @@ import type { Group } from "./group.ts";
 import type { Outbox, OutboxSubscription, OutgoingGroup } from "./outbox.ts";
 import type { SessionContext } from "./session-context.ts";
 import type { Track, TrackSubscriber } from "./track.ts";
+import type { Traffic } from "./traffic.ts";
 
 /** How old a superseded group may get where neither side says so, in ms. */
 const latencyDefaultMs = 5_000;
@@ -33,6 +34,7 @@ export class Serving implements TrackSubscriber, OutboxSubscription {
   readonly #track: Track;
   readonly #onOver: (serving: Serving) => void;
   readonly #outgoing = new Set<OutgoingGroup>();
+  readonly traffic: Traffic;
   options: SubscribeOptions;
   #cancel: Cancel | undefined;
   /** Where the subscription begins: as asked for, or at the latest group there was. */
@@ -56,6 +58,7 @@ export class Serving implements TrackSubscriber, OutboxSubscription {
     this.#outbox = outbox;
     this.#track = track;
     this.#onOver = onOver;
+    this.traffic = session.traffic.subscribed(track.broadcast);
     this.#floor = subscribe.startGroup ?? track.latest?.sequence ?? 0;
   }
 
@@ -153,6 +156,7 @@ export class Serving implements TrackSubscriber, OutboxSubscription {
     this.#over = true;
     this.#cancel?.();
     for (const outgoing of [...this.#outgoing]) this.#outbox.drop(outgoing, liveError.cancel);
+    this.#session.traffic.unsubscribed(this.#track.broadcast);
     say();
     this.#onOver(this);
   }

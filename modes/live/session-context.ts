@@ -5,6 +5,7 @@ import type { Grant } from "./grant.ts";
 import type { LiveLimits } from "./limits.ts";
 import type { LiveMetrics } from "./metrics.ts";
 import type { Origin } from "./origin.ts";
+import type { SessionTraffic } from "./session-traffic.ts";
 
 /** What the parts of a session share, whatever it speaks. */
 export interface SessionContext extends ControlOwner {
@@ -16,6 +17,7 @@ export interface SessionContext extends ControlOwner {
   readonly limits: LiveLimits;
   readonly clock: Clock;
   readonly metrics: LiveMetrics;
+  readonly traffic: SessionTraffic;
   /** Opens a stream as soon as the remote allows one more. */
   openBidi(opened: (stream: BidiStream) => void): void;
   openUni(opened: (stream: SendStream) => void): void;

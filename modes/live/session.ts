@@ -1,4 +1,4 @@
-import type { Cancel, Clock } from "#core/clock.ts";
+import type { Cancel, Clock, Instant } from "#core/clock.ts";
 import { LiveProtocolError, liveError } from "#wire/live/error-code.ts";
 import type {
   BidiStream,
@@ -18,8 +18,10 @@ import { LiteDialect } from "./lite-dialect.ts";
 import type { LiveMetrics } from "./metrics.ts";
 import type { Origin } from "./origin.ts";
 import type { SessionContext } from "./session-context.ts";
+import { SessionTraffic } from "./session-traffic.ts";
 import { type IetfSetup, SetupExchange } from "./setup-exchange.ts";
 import type { TrackSource } from "./track.ts";
+import type { TrafficCounts } from "./traffic.ts";
 
 /** What a session needs of its relay. */
 export interface SessionHome {
@@ -28,6 +30,9 @@ export interface SessionHome {
   readonly limits: LiveLimits;
   readonly clock: Clock;
   readonly metrics: LiveMetrics;
+  readonly traffic: TrafficCounts;
+  /** It is known what the session may do. */
+  onSessionAdmitted(session: Session): void;
   onSessionEnd(session: Session, end: SessionEnd): void;
 }
 
@@ -38,8 +43,13 @@ export interface SessionHome {
  * answers what the remote asks of it. How, is its dialect's: moq-lite 01 to 05, or a draft of moq-transport.
  */
 export class Session implements SessionContext, TransportHandler {
+  /** Names the session to an operator, and means nothing else. */
+  readonly id: string;
   readonly transport: Transport;
+  readonly traffic: SessionTraffic;
+  readonly openedAt: Instant;
   #grant: Grant;
+  #admitted = false;
   readonly #admitAtSetup: AdmitAtSetup | undefined;
   #admitting = false;
   readonly #home: SessionHome;
@@ -55,8 +65,17 @@ export class Session implements SessionContext, TransportHandler {
   #over = false;
 
   /** With `admitAtSetup`, the grant is what it says once the remote has sent its SETUP. */
-  constructor(home: SessionHome, transport: Transport, grant: Grant, admitAtSetup?: AdmitAtSetup) {
+  constructor(
+    home: SessionHome,
+    id: string,
+    transport: Transport,
+    grant: Grant,
+    admitAtSetup?: AdmitAtSetup,
+  ) {
     this.#home = home;
+    this.id = id;
+    this.openedAt = home.clock.now();
+    this.traffic = new SessionTraffic(home.traffic, () => this.#grant.tier ?? "");
     this.transport = transport;
     this.#grant = grant;
     this.#admitAtSetup = admitAtSetup;
@@ -108,6 +127,7 @@ export class Session implements SessionContext, TransportHandler {
 
   start(): void {
     this.#endAtExpiry();
+    if (this.#admitAtSetup === undefined) this.#tellAdmitted();
     const { version } = this.transport;
     if (version !== undefined && !isIetf(version)) {
       this.#begin(new LiteDialect(this, version));
@@ -134,6 +154,16 @@ export class Session implements SessionContext, TransportHandler {
   /** Calls back when the session is over; there is one to be called. */
   whenOver(then: () => void): void {
     this.#onOver = then;
+  }
+
+  /** Whether it is decided what it may do. */
+  get admitted(): boolean {
+    return this.#admitted;
+  }
+
+  #tellAdmitted(): void {
+    this.#admitted = true;
+    this.#home.onSessionAdmitted(this);
   }
 
   #endAtExpiry(): void {
@@ -233,6 +263,7 @@ export class Session implements SessionContext, TransportHandler {
       if ("code" in outcome) return this.close(outcome.code, outcome.reason);
       this.#grant = outcome;
       this.#endAtExpiry();
+      this.#tellAdmitted();
       reply();
       begin();
     });

@@ -41,6 +41,7 @@ export const lateGroupsMs = 500;
 export class Sourcing implements TrackSource {
   readonly frameClass: StoredFrameClass;
   readonly cluster: boolean;
+  readonly tier: string;
   readonly #session: SessionContext;
   readonly #version: LiteVersion;
   readonly #announced: RemoteBroadcasts;
@@ -54,6 +55,7 @@ export class Sourcing implements TrackSource {
     this.#version = version;
     this.frameClass = frameClassOf(version);
     this.cluster = session.grant.cluster;
+    this.tier = session.grant.tier ?? "";
     this.#announced = new RemoteBroadcasts(session, this);
   }
 

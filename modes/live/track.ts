@@ -6,6 +6,7 @@ import type { StoredFrameClass } from "#wire/live/version.ts";
 import type { GroupCache } from "./cache.ts";
 import { Group } from "./group.ts";
 import type { LiveLimits } from "./limits.ts";
+import type { Traffic, TrafficCounts } from "./traffic.ts";
 
 /** One who wants a track's groups. */
 export interface TrackSubscriber {
@@ -42,6 +43,8 @@ export interface TrackSource {
   readonly frameClass: StoredFrameClass;
   /** Another relay of our cluster. */
   readonly cluster: boolean;
+  /** Label under which what it sends is counted; absent for the usual one. */
+  readonly tier?: string;
   subscribe(broadcast: string, track: string, options: SubscribeOptions, sink: TrackSink): SourceSubscription;
 }
 
@@ -58,6 +61,7 @@ export class Track implements TrackSink {
   readonly #limits: LiveLimits;
   readonly #clock: Clock;
   readonly #cache: GroupCache;
+  readonly #counts: TrafficCounts;
   readonly #onEnd: (track: Track) => void;
   readonly #groups = new Map<number, Group>();
   readonly #subscribers = new Set<TrackSubscriber>();
@@ -66,6 +70,8 @@ export class Track implements TrackSink {
   #info: TrackInfo | undefined;
   #frameClass: StoredFrameClass = "B";
   #source: SourceSubscription | undefined;
+  /** What comes from the source is counted here; `undefined` while there is none. */
+  #incoming: { readonly traffic: Traffic; readonly tier: string } | undefined;
   /** Answers of a source that was left since are not listened to. */
   #sourceNumber = 0;
   #wanted: SubscribeOptions | undefined;
@@ -78,6 +84,7 @@ export class Track implements TrackSink {
     limits: LiveLimits,
     clock: Clock,
     cache: GroupCache,
+    counts: TrafficCounts,
     onEnd: (track: Track) => void,
   ) {
     this.broadcast = broadcast;
@@ -85,6 +92,7 @@ export class Track implements TrackSink {
     this.#limits = limits;
     this.#clock = clock;
     this.#cache = cache;
+    this.#counts = counts;
     this.#onEnd = onEnd;
   }
 
@@ -121,6 +129,7 @@ export class Track implements TrackSink {
     const number = ++this.#sourceNumber;
     this.#source?.close();
     this.#frameClass = source.frameClass;
+    this.#countFrom(source.tier ?? "");
     this.#wanted = this.#demand();
     const relay = new CurrentSink(this, () => this.#sourceNumber === number && !this.#ended);
     this.#source = source.subscribe(this.broadcast, this.name, this.#wanted, relay);
@@ -131,7 +140,21 @@ export class Track implements TrackSink {
   detach(): void {
     this.#sourceNumber++;
     this.#source = undefined;
+    this.#countFrom(undefined);
     for (const group of this.#groups.values()) group.end(liveError.dropped);
+  }
+
+  /** Ends the subscription that is counted, and begins another where there is a tier for it. */
+  #countFrom(tier: string | undefined): void {
+    if (this.#incoming) {
+      this.#incoming.traffic.subscriptionsEnded++;
+      this.#counts.ended(this.broadcast, this.#incoming.tier);
+    }
+    this.#incoming = undefined;
+    if (tier === undefined) return;
+    const traffic = this.#counts.of(this.broadcast, tier, "subscriber");
+    traffic.subscriptionsStarted++;
+    this.#incoming = { traffic, tier };
   }
 
   subscribe(subscriber: TrackSubscriber): Cancel {
@@ -183,6 +206,7 @@ export class Track implements TrackSink {
 
   openGroup(sequence: number): Group | undefined {
     if (this.#groups.has(sequence)) return undefined;
+    if (this.#incoming) this.#incoming.traffic.groups++;
     const now = this.#clock.now();
     const group = new Group(sequence, this.#frameClass, now, this.#limits.groupMaxBytes);
     const previous = this.#latest;
@@ -209,7 +233,12 @@ export class Track implements TrackSink {
       group.end(liveError.frameTooLarge);
       return false;
     }
+    const { frames, payloadBytes } = group;
     group.append(chunk, this.#clock.now());
+    if (this.#incoming) {
+      this.#incoming.traffic.frames += group.frames - frames;
+      this.#incoming.traffic.bytes += group.payloadBytes - payloadBytes;
+    }
     if (!held || this.#cache.grow(chunk.length)) return true;
     group.end(liveError.dropped);
     this.#release(group);
@@ -286,6 +315,7 @@ export class Track implements TrackSink {
     this.#onEnd(this);
     this.#source?.close();
     this.#source = undefined;
+    this.#countFrom(undefined);
     const code = how === "complete" ? liveError.notFound : how;
     for (const waiter of this.#infoWaiters) waiter(code);
     this.#infoWaiters.clear();

@@ -1,12 +1,26 @@
+import type { Instant } from "#core/clock.ts";
 import type { Transport } from "./transport.ts";
+
+/** How a session comes, in the words of the original relay. */
+export type TransportKind = "quic" | "websocket" | "tcp" | "unix";
+
+/** A client's certificate that the listener has verified. */
+export interface ClientCertificate {
+  /** Its `notAfter`: no session outlives it. */
+  readonly expiresAt: Instant;
+}
 
 /** What a client says when it knocks, before there is a connection. */
 export interface Knock {
-  /** Path of the URL as sent. */
+  /** Path of the URL as sent: percent-encoded, and not made shorter. */
   path: string;
   query: URLSearchParams;
   /** The `Authorization` header. */
   authorization: string | undefined;
+  /** The `Host` header or `:authority`, as sent. */
+  host?: string | undefined;
+  transport?: TransportKind | undefined;
+  clientCertificate?: ClientCertificate | undefined;
   /** The connection begins with a SETUP, which may bring what lets it in. */
   beginsWithSetup?: boolean;
   /** A JWT among it: what is spoken has a place for one there. */

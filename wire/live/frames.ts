@@ -77,7 +77,8 @@ const headerOf: Record<FrameClass, (size: number, timestamp: number, sinceLast: 
 };
 
 /**
- * Makes the bytes of a group in one class out of those in another, chunk by chunk; payloads are shared, not copied.
+ * Makes the bytes of a group in one class out of those in another, chunk by chunk; payloads are shared, not copied. `emit` gets
+ * a frame's header (1 frame) and its payload (0) apart.
  *
  * Frames of class A have the time they arrived for a timestamp, in ms since the group's session epoch.
  */
@@ -85,17 +86,15 @@ export class FrameConverter implements FrameSink {
   readonly #scanner: FrameScanner;
   readonly #stamps: boolean;
   readonly #header: (typeof headerOf)[FrameClass];
-  readonly #emit: (chunk: Uint8Array) => void;
+  readonly #emit: (chunk: Uint8Array, frames: 0 | 1) => void;
   #arrivedMs = 0;
   #last = 0;
-  /** Frames begun. */
-  frames = 0;
 
   constructor(
     from: StoredFrameClass,
     to: FrameClass,
     frameMaxBytes: number,
-    emit: (chunk: Uint8Array) => void,
+    emit: (chunk: Uint8Array, frames: 0 | 1) => void,
   ) {
     this.#scanner = new FrameScanner(from, frameMaxBytes);
     this.#stamps = from === "A";
@@ -111,12 +110,11 @@ export class FrameConverter implements FrameSink {
 
   frame(size: number, timestampDelta: number): void {
     const timestamp = this.#stamps ? this.#arrivedMs : this.#last + timestampDelta;
-    this.frames++;
-    this.#emit(this.#header(size, timestamp, timestamp - this.#last));
+    this.#emit(this.#header(size, timestamp, timestamp - this.#last), 1);
     this.#last = timestamp;
   }
 
   payload(piece: Uint8Array): void {
-    this.#emit(piece);
+    this.#emit(piece, 0);
   }
 }

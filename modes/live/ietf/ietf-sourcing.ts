@@ -27,6 +27,7 @@ const earlyMax = 64;
 export class IetfSourcing implements TrackSource, AliasTable {
   readonly frameClass = "B";
   readonly cluster: boolean;
+  readonly tier: string;
   readonly #session: SessionContext;
   readonly #draft: Draft;
   readonly #requests: Requests;
@@ -48,6 +49,7 @@ export class IetfSourcing implements TrackSource, AliasTable {
     this.#requests = requests;
     this.#hopsAgreed = hopsAgreed;
     this.cluster = session.grant.cluster;
+    this.tier = session.grant.tier ?? "";
     this.#announced = new RemoteBroadcasts(session, this);
   }
 

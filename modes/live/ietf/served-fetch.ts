@@ -16,6 +16,7 @@ import type { Group } from "../group.ts";
 import type { SessionContext } from "../session-context.ts";
 import type { Track } from "../track.ts";
 import { trackFor } from "../track-access.ts";
+import type { Traffic } from "../traffic.ts";
 import type { Request } from "./request.ts";
 import { largestOf, type ServedSubscription } from "./served-subscription.ts";
 
@@ -67,6 +68,8 @@ export class ServedFetch {
   readonly #draft: Draft;
   readonly #request: Request;
   readonly #onOver: (fetch: ServedFetch) => void;
+  /** Once its fetch is counted. */
+  #broadcast: string | undefined;
   #over = false;
 
   constructor(session: SessionContext, draft: Draft, request: Request, onOver: (fetch: ServedFetch) => void) {
@@ -97,6 +100,9 @@ export class ServedFetch {
     }
     if (fetch.descending) groups.reverse();
     this.#session.metrics.fetches++;
+    const traffic = this.#session.traffic.fetched(track.broadcast);
+    this.#broadcast = track.broadcast;
+    traffic.groups += groups.length;
     const behindLargest = { group: largest.group, object: largest.object + 1 };
     const end = isBefore(behindLargest, span.end) ? behindLargest : span.end;
     const told = end.object === wholeGroup ? { group: end.group, object: 0 } : end;
@@ -104,7 +110,7 @@ export class ServedFetch {
     this.#request.send(encodeFetchOk(fetch.id, { endOfTrack: false, end: told, properties }, this.#draft));
     const chunks = [
       encodeFetchHeader(fetch.id, this.#draft),
-      ...objectsOf(groups, { ...span, end }, this.#draft),
+      ...objectsOf(groups, { ...span, end }, traffic, this.#draft),
     ];
     this.#session.openUni((stream) => {
       if (this.#over) stream.reset(resetCodeOf(liveError.cancel));
@@ -116,6 +122,7 @@ export class ServedFetch {
   close(): void {
     if (this.#over) return;
     this.#over = true;
+    if (this.#broadcast !== undefined) this.#session.traffic.fetchEnded(this.#broadcast);
     this.#request.finish();
     this.#onOver(this);
   }
@@ -141,7 +148,12 @@ const isBefore = (a: Location, b: Location): boolean =>
   a.group < b.group || (a.group === b.group && a.object < b.object);
 
 /** The whole objects of `groups` that lie in the span, headers and payloads. */
-function objectsOf(groups: readonly Group[], { track, start, end }: Span, draft: Draft): Uint8Array[] {
+function objectsOf(
+  groups: readonly Group[],
+  { track, start, end }: Span,
+  traffic: Traffic,
+  draft: Draft,
+): Uint8Array[] {
   const chunks: Uint8Array[] = [];
   const priority = 255 - (track.info?.priority ?? 0);
   let groupBefore: number | undefined;
@@ -154,6 +166,8 @@ function objectsOf(groups: readonly Group[], { track, start, end }: Span, draft:
       const stamped = draft.trackProperties === "written" ? Math.max(timestamp, 0) : undefined;
       chunks.push(encodeFetchedObject({ ...head, timestamp: stamped }, draft), ...pieces);
       groupBefore = group.sequence;
+      traffic.frames++;
+      traffic.bytes += size;
     }
   }
   return chunks;

@@ -19,7 +19,7 @@ import type { Request } from "./request.ts";
 export function largestOf(track: Track): Location | undefined {
   const { latest } = track;
   if (latest === undefined) return undefined;
-  const objects = latest.frameCount;
+  const objects = latest.frames;
   return objects === 0 ? undefined : { group: latest.sequence, object: objects - 1 };
 }
 
