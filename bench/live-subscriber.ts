@@ -93,6 +93,7 @@ export const subscribeOverWebSocket: Subscribe = (port, latencies) =>
           maxStreamsBidi: unlimited,
           maxStreamsUni: unlimited,
           recordMaxBytes: 16_382,
+          protocols: [],
         },
         true,
       );

@@ -21,6 +21,7 @@ import { hostAndPort, publicAddresses } from "./listen-addresses.ts";
 import { type LiveParts, openLive } from "./live.ts";
 import { measureAccepts } from "./live-metrics.ts";
 import { liveOps } from "./live-ops.ts";
+import { listenLiveSockets } from "./live-sockets.ts";
 import { listenLiveWebTransport } from "./live-webtransport.ts";
 import { openApiRoutes } from "./openapi.ts";
 import { opsHandler } from "./ops.ts";
@@ -115,6 +116,7 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
   }
   const { url, at } = listeners[0]!;
   for (const further of listeners.slice(1)) log.info({ url: further.url }, "further public listener");
+  if (live) await listenLiveSockets(live, config, { clock, log, metrics, report }, starting);
   live?.peers.start();
   if (live) {
     await listenLiveWebTransport(live, config, at, certificates, { clock, log, metrics, report }, starting);

@@ -33,8 +33,7 @@ export function publicAddresses(config: Config, env: NodeJS.ProcessEnv): PublicA
 function listenAddress({ listen, bind, port, tlsVerified, tlsCert, tlsGenerate }: Config): ListenAt {
   if (listen === undefined) return { host: bind!, port };
   const at = hostAndPort(listen);
-  const isLoopback = at.host === "localhost" || at.host === "::1" || at.host.startsWith("127.");
-  if (!isLoopback && !tlsVerified && tlsCert.length + tlsGenerate.length === 0) {
+  if (!isLoopback(at.host) && !tlsVerified && tlsCert.length + tlsGenerate.length === 0) {
     throw new Error(
       `--listen ${listen} is open to others: put TLS in front and set --tls-verified, or give --tls-cert and --tls-key`,
     );
@@ -50,3 +49,7 @@ export function hostAndPort(address: string): { host: string; port: number } {
     port: Number(address.slice(colon + 1)),
   };
 }
+
+/** Whether only this machine reaches it. */
+export const isLoopback = (host: string): boolean =>
+  host === "localhost" || host === "::1" || host.startsWith("127.");

@@ -43,7 +43,8 @@ export async function listenLiveWebTransport(
   // For `localhost` browsers go to ::1 and, over QUIC, nowhere else.
   const hosts: WebTransportOptions["hosts"] = at.host === "127.0.0.1" ? ["127.0.0.1", "::1"] : [at.host];
   const certificate = certificates.pairs[0]!;
-  const options = { hosts, port: at.port, certificate, ...limitsOf(parts) };
+  const withoutHttp = { setupTimeoutMs: config.liveSetupTimeoutMs, heldMaxBytes: config.liveControlMaxBytes };
+  const options = { hosts, port: at.port, certificate, withoutHttp, ...limitsOf(parts) };
   const listen = webtransport === "quiche" ? listenQuiche : listenMoq;
   let listener: WebTransportListener;
   try {

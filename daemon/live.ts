@@ -2,7 +2,6 @@ import { totalmem } from "node:os";
 import { constants, deflateRawSync } from "node:zlib";
 import { type Clock, systemEntropy } from "#core/clock.ts";
 import { type Certificates, certificateHash } from "#edge/tls/certificates.ts";
-import { dialWebSocket } from "#edge/websocket/dial.ts";
 import { LiveWebSocket, type LiveWebSocketOptions } from "#edge/websocket/live-websocket.ts";
 import type { WebTransportListener } from "#edge/webtransport/webtransport-listener.ts";
 import type { AccessPolicy } from "#modes/live/auth/authorize.ts";
@@ -15,6 +14,7 @@ import { StatsBroadcasts } from "#modes/live/stats-broadcasts.ts";
 import type { Routes } from "#wire/http/router.ts";
 import { every } from "./every.ts";
 import { liveAccess, textOf } from "./live-access.ts";
+import { dialBy } from "./live-dial.ts";
 import { measureDrain, measureTraffic } from "./live-metrics.ts";
 import { type Config, OptionError } from "./options.ts";
 import { openPrivacyPass } from "./privacy-pass.ts";
@@ -85,7 +85,7 @@ export async function openLive(
     entropy: systemEntropy,
     options: config,
     token: await tokenOf(config),
-    dial: (url, open) => dialWebSocket(url, dialOptions, clock, open),
+    dial: dialBy(dialOptions, clock),
     onTrouble: (what) => log.info({ what }, "a link with another relay of the cluster is down"),
   });
   metrics.gauge("postern_live_cluster_links", "Links with other relays that are up.", () => peers.linked);

@@ -31,7 +31,7 @@ export class MoqSend implements SendStream {
     if (this.done) return 0;
     const taken = Math.min(chunk.length - from, pendingMaxBytes - this.#pendingBytes);
     if (taken > 0) {
-      this.#pending.push(chunk.subarray(from, from + taken));
+      this.#pending.push(chunk.slice(from, from + taken));
       this.#pendingBytes += taken;
     }
     if (from + taken < chunk.length) this.#refused = true;
@@ -57,9 +57,9 @@ export class MoqSend implements SendStream {
     try {
       const stream = await this.#stream;
       while (this.#pending.length > 0) {
-        const gathered = joinBytes(this.#pending);
+        const gathered = this.#pending.length === 1 ? this.#pending[0]! : joinBytes(this.#pending);
         this.#pending = [];
-        await stream.write(Buffer.from(gathered.buffer));
+        await stream.write(Buffer.from(gathered.buffer, gathered.byteOffset, gathered.length));
         this.#pendingBytes -= gathered.length;
         if (this.#refused) {
           this.#refused = false;

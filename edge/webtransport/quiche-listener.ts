@@ -2,6 +2,9 @@ import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import type { QUICConnection } from "@matrixai/quic";
 import type { Clock } from "#core/clock.ts";
 import type { LiveAcceptor } from "#wire/live/acceptor.ts";
+import { protocolNames } from "#wire/live/version.ts";
+import { acceptQuic } from "../quic/accept.ts";
+import { protocolOf } from "../quic/quic-native.ts";
 import { certificateHash } from "../tls/certificates.ts";
 import { closeGraceMs, H3Connection, h3NoError } from "./h3-connection.ts";
 import {
@@ -21,6 +24,7 @@ export async function listenQuiche<Admission>(
   clock: Clock,
   report: (error: unknown) => void,
 ): Promise<WebTransportListener> {
+  const { withoutHttp } = options;
   const quic = await load();
   const secret = randomBytes(32);
   const sign = (data: ArrayBuffer) => createHmac("sha256", secret).update(new Uint8Array(data)).digest();
@@ -43,7 +47,7 @@ export async function listenQuiche<Admission>(
         key: options.certificate.key,
         cert: options.certificate.cert,
         verifyPeer: false,
-        applicationProtos: ["h3"],
+        applicationProtos: ["h3", ...(withoutHttp ? protocolNames.map(({ name }) => name) : [])],
         maxIdleTimeout: options.idleTimeoutMs,
         keepAliveIntervalTime: options.pingIntervalMs,
         initialMaxData: options.connectionWindowBytes,
@@ -61,16 +65,20 @@ export async function listenQuiche<Admission>(
     });
     server.addEventListener(quic.events.EventQUICServerConnection.name, (event) => {
       const connection = (event as InstanceType<typeof quic.events.EventQUICServerConnection>).detail;
-      const h3 = new H3Connection(connection, clock, (request) => answerConnect(acceptor, request, report));
+      const protocol = protocolOf(connection);
+      const served =
+        withoutHttp && protocol !== "h3"
+          ? acceptQuic(connection, protocol, acceptor, withoutHttp, clock, report)
+          : new H3Connection(connection, clock, (request) => answerConnect(acceptor, request, report));
       connection.addEventListener(quic.events.EventQUICConnectionStream.name, (opened) => {
-        h3.onStream((opened as InstanceType<typeof quic.events.EventQUICConnectionStream>).detail);
+        served.onStream((opened as InstanceType<typeof quic.events.EventQUICConnectionStream>).detail);
       });
       const closed = connection.closedP.then(() => {
         connections.delete(closed);
-        h3.lost();
+        served.lost();
       });
       connections.add(closed);
-      h3.start();
+      if (served instanceof H3Connection) served.start();
     });
     await server.start({ host, port: options.port });
     return server;

@@ -1,5 +1,6 @@
 import { RelayError } from "#core/errors.ts";
-import type { LiveAcceptor } from "#wire/live/acceptor.ts";
+import { type LiveAcceptor, parseTarget } from "#wire/live/acceptor.ts";
+import type { SetupGateLimits } from "#wire/live/setup-gate.ts";
 import type { Transport } from "#wire/live/transport.ts";
 import { protocolNames, setupOf } from "#wire/live/version.ts";
 import type { CertificatePair } from "../tls/certificates.ts";
@@ -14,6 +15,8 @@ export interface WebTransportOptions {
   streamsMax: number;
   idleTimeoutMs: number;
   pingIntervalMs: number;
+  /** Serve moq without HTTP/3 at the same port, where the library can; `undefined`: do not. */
+  withoutHttp?: SetupGateLimits | undefined;
 }
 
 /** Listens for WebTransport over HTTP/3, whatever library it stands on. */
@@ -57,11 +60,9 @@ export async function answerConnect<Admission>(
   report: (error: unknown) => void,
 ): Promise<ConnectAnswer> {
   const chosen = protocolNames.find(({ name }) => protocols.includes(name));
-  const [pathname = "/", ...query] = path.split("?");
   try {
     const admission = await acceptor.admit({
-      path: pathname,
-      query: new URLSearchParams(query.join("?")),
+      ...parseTarget(path),
       authorization: undefined,
       host: authority,
       transport: "quic",

@@ -1,5 +1,6 @@
 import { concatBytes } from "#core/bytes.ts";
 import { decodeAnnounceRequest } from "#wire/live/announce.ts";
+import { ControlOutput, ControlStream } from "#wire/live/control-stream.ts";
 import { encodeType } from "#wire/live/encoder.ts";
 import { LiveProtocolError, liveError } from "#wire/live/error-code.ts";
 import { encodeGoaway, encodeGroupStart } from "#wire/live/group.ts";
@@ -11,7 +12,6 @@ import { decodeFetch, decodeTrackName, encodeTrackInfo } from "#wire/live/track.
 import type { BidiStream, ReceiveStream } from "#wire/live/transport.ts";
 import { frameClassOf, type LiteVersion } from "#wire/live/version.ts";
 import { Announcer } from "./announcer.ts";
-import { ControlOutput, ControlStream } from "./control-stream.ts";
 import type { Dialect } from "./dialect.ts";
 import { FetchServing } from "./fetch-serving.ts";
 import { LiteAnnouncements } from "./lite-announcements.ts";
@@ -60,7 +60,9 @@ export class LiteDialect implements Dialect {
     if (this.version >= 5) {
       this.#session.openUni((stream) => {
         const output = new ControlOutput(this.#session, stream);
-        output.send(concatBytes(encodeType(uniType.setup), encodeSetup()));
+        const { role, setupTarget } = this.#session.transport;
+        const setup = role === "client" && setupTarget !== undefined ? { path: setupTarget } : {};
+        output.send(concatBytes(encodeType(uniType.setup), encodeSetup(setup)));
         output.finish();
       });
     }
@@ -268,10 +270,11 @@ export class LiteDialect implements Dialect {
       stream.abort(liveError.notFound);
       return;
     }
-    this.#session.metrics.fetches++;
-    const traffic = this.#session.traffic.fetched(track.broadcast);
-    const serving = new FetchServing(stream, group.body(frameClassOf(this.version)), traffic, () => {
-      if (this.#fetches.delete(serving)) this.#session.traffic.fetchEnded(track.broadcast);
+    const { metrics, traffic } = this.#session;
+    metrics.fetches++;
+    const counts = traffic.fetched(track.broadcast);
+    const serving = new FetchServing(stream, group.body(frameClassOf(this.version)), counts, () => {
+      if (this.#fetches.delete(serving)) traffic.fetchEnded(track.broadcast);
     });
     this.#fetches.add(serving);
     serving.start();

@@ -1,7 +1,7 @@
 import type { Cancel, Clock, Entropy } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
 import type { ValuesOf } from "#core/options.ts";
-import type { Knock, LiveAcceptor, TransportKind } from "#wire/live/acceptor.ts";
+import { type Knock, type LiveAcceptor, parseTarget, type TransportKind } from "#wire/live/acceptor.ts";
 import { liveError } from "#wire/live/error-code.ts";
 import type { Transport } from "#wire/live/transport.ts";
 import { type AccessPolicy, authorize } from "./auth/authorize.ts";
@@ -67,27 +67,43 @@ export class Live implements LiveAcceptor<Grant> {
   async admit(knock: Knock): Promise<Grant> {
     if (!this.relay.open)
       throw new RelayError("at_capacity", { text: "No further session is taken", retryAfterSeconds: 5 });
+    if (knock.targetInSetup) return this.#admitOnceItSaysWhere(knock);
     if (!knock.beginsWithSetup || !bringsNothing(knock)) return this.admitRequest(knock);
     const { keys, service, privacyPass } = this.#policy;
     const path = sessionPathOf(knock, this.#domains);
-    const credentials = credentialsOf(knock);
     const open = await this.admitRequest(knock).catch((error: unknown) => {
       const takesJwt = knock.showsTokenInSetup && (keys !== undefined || service !== undefined);
-      if (!privacyPass && !takesJwt) throw error;
-      if (!(error instanceof RelayError) || error.code !== "unauthorized") throw error;
+      const waits = privacyPass !== undefined || takesJwt;
+      if (!waits || !(error instanceof RelayError) || error.code !== "unauthorized") throw error;
       return undefined;
     });
     if (open && !knock.showsTokenInSetup) return open;
     // Not refused yet: a private token may be in the SETUP, or a JWT, and the challenge is given there.
-    const waiting: Grant = { root: path, put: [], get: [], cluster: false, expiresAt: undefined };
-    this.#admissions.set(waiting, { path, credentials });
-    this.#admitAtSetup.set(waiting, (shown) => this.#admitBySetup({ path, credentials }, open, shown));
+    const waiting: Grant = open ?? { root: path, put: [], get: [], cluster: false, expiresAt: undefined };
+    this.#admitAtSetup.set(waiting, (shown) => this.#admitBySetup(path, knock.transport, open, shown));
+    return waiting;
+  }
+
+  /** A client whose connection named no URL says path and token in its SETUP. */
+  #admitOnceItSaysWhere(knock: Knock): Grant {
+    const waiting: Grant = { root: "", put: [], get: [], cluster: false, expiresAt: undefined };
+    this.#admitAtSetup.set(waiting, async (shown) => {
+      try {
+        const target = parseTarget(shown.path ?? "/");
+        const grant = await this.admit({ ...knock, ...target, targetInSetup: false });
+        return (await this.#admitAtSetup.get(grant)?.(shown)) ?? grant;
+      } catch (error) {
+        if (error instanceof RelayError) return { code: liveError.unauthorized, reason: error.message };
+        return { code: liveError.transport, reason: "internal error" };
+      }
+    });
     return waiting;
   }
 
   /** `open`: what may be done without showing anything, if anything may. */
   async #admitBySetup(
-    { path, credentials: brought }: Admission,
+    path: string,
+    transport: TransportKind | undefined,
     open: Grant | undefined,
     shown: ShownAtSetup,
   ): Promise<Grant | Refusal> {
@@ -97,8 +113,8 @@ export class Live implements LiveAcceptor<Grant> {
       const { privacyPass } = this.#policy;
       return privacyPass ? privacyPass.atSetup(path, this.clock)(shown) : noToken;
     }
-    const credentials = { ...brought, jwt };
     try {
+      const credentials: Credentials = { jwt, privateTokens: [], ...(transport && { transport }) };
       const grant = await authorize(path, credentials, this.clock.now(), this.#policy);
       this.#admissions.set(grant, { path, credentials });
       return grant;

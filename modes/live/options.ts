@@ -137,6 +137,32 @@ export const liveOptions = {
     doc: "Serve live over WebSocket on the public listener.",
     also: { env: ["MOQ_WEB_WS"], toml: ["web.ws"] },
   }),
+  serverTcpBind: text({
+    default: undefined,
+    doc: "HOST:PORT on which other relays and local programs open live sessions over plain TCP (qmux): no TLS, so keep it on loopback or a private network.",
+    pattern: /^.+:\d{1,5}$/,
+    allowed: "HOST:PORT",
+    also: {
+      flags: ["listen-tcp-bind"],
+      env: ["MOQ_SERVER_TCP_BIND", "MOQ_LISTEN_TCP_BIND"],
+      toml: ["server.tcp_bind", "server.tcp.bind", "listen.tcp.bind"],
+    },
+  }),
+  serverUnixBind: text({
+    default: undefined,
+    doc: "Path of a Unix socket for the same. What a relay that died left there is removed.",
+    allowed: "a path",
+    also: {
+      flags: ["listen-unix-bind"],
+      env: ["MOQ_SERVER_UNIX_BIND", "MOQ_LISTEN_UNIX_BIND"],
+      toml: ["server.unix_bind", "server.unix.bind", "listen.unix.bind"],
+    },
+  }),
+  serverUnixMode: choice({
+    default: "600",
+    of: ["600", "660", "666"],
+    doc: "Permissions of that socket: who may open it. A session there still needs a token or a public path.",
+  }),
   webtransport: choice({
     default: "auto",
     of: ["auto", "moq", "quiche", "off"],
@@ -188,8 +214,8 @@ export const liveOptions = {
   }),
   clusterRoot: list({
     default: [],
-    doc: "Relays to connect with, as URLs (`?jwt=` for a token of its own): broadcasts on either are seen on both.",
-    pattern: /^(https?|wss?):\/\/\S+$/,
+    doc: "Relays to connect with, as URLs (`?jwt=` for a token of its own): broadcasts on either are seen on both. `tcp://HOST:PORT` and `unix:///PATH` speak qmux without TLS.",
+    pattern: /^((https?|wss?|tcp):\/\/\S+|unix:\/\/\/\S+)$/,
     allowed: "URLs joined by commas",
     also: {
       flags: ["cluster-connect"],

@@ -116,6 +116,12 @@ function nodeName(url: string | undefined): string | undefined {
   return /^(http|ws):$/.test(protocol) ? `${protocol.slice(0, -1)}:${name}` : name;
 }
 
+/** Where the session is at the other relay; the path of a Unix socket's URL is the socket's. */
+function sessionPathOf(url: URL): string {
+  if (url.protocol !== "unix:") return url.pathname;
+  return (url.searchParams.get("path") ?? "").split("?")[0]!;
+}
+
 /** The URL that a name stands for; `undefined` for what is no name of a node. */
 export function nodeUrl(name: string): URL | undefined {
   const plain = /^(http|ws):(.+)$/.exec(name);
@@ -169,7 +175,7 @@ class Link {
   }
 
   #opened(transport: Transport): void {
-    const root = normalizePath(this.#url.pathname) ?? "";
+    const root = normalizePath(sessionPathOf(this.#url)) ?? "";
     const { clusterTier: tier } = this.#setup.options;
     const grant = {
       root,

@@ -1,6 +1,6 @@
-import type { Clock } from "#core/clock.ts";
+import type { Cancel, Clock } from "#core/clock.ts";
+import type { ControlOwner } from "#wire/live/control-stream.ts";
 import type { BidiStream, SendStream, Transport } from "#wire/live/transport.ts";
-import type { ControlOwner } from "./control-stream.ts";
 import type { Grant } from "./grant.ts";
 import type { LiveLimits } from "./limits.ts";
 import type { LiveMetrics } from "./metrics.ts";
@@ -18,8 +18,8 @@ export interface SessionContext extends ControlOwner {
   readonly clock: Clock;
   readonly metrics: LiveMetrics;
   readonly traffic: SessionTraffic;
-  /** Opens a stream as soon as the remote allows one more. */
-  openBidi(opened: (stream: BidiStream) => void): void;
+  /** Opens a stream as soon as the remote allows one more, unless it is cancelled before. */
+  openBidi(opened: (stream: BidiStream) => void): Cancel;
   openUni(opened: (stream: SendStream) => void): void;
   /** Ends the session with one of our own codes (`liveError`). */
   close(code: number, reason: string): void;

@@ -101,6 +101,20 @@ describe("a session of 05", () => {
     assert.equal(watch.hex.slice(before), "0400016200");
   });
 
+  test("opens no stream for a subscription that is given up before", async () => {
+    const { raw, relay } = await scene(5);
+    raw.bidis[0]!.answer(hex("02 07 01 08 01 0363616d 02 07 09"));
+    await settle();
+    const track = relay.origin.track("cam", "v")!;
+    relay.origin.start(track);
+    track.close(0);
+    await settle();
+    assert.equal(raw.bidis.length, 1);
+    relay.origin.start(relay.origin.track("cam", "v")!);
+    await settle();
+    assert.equal(raw.bidis.length, 3);
+  });
+
   test("refuses streams of unknown types and lives on", async () => {
     const { raw } = await scene(5);
     const bidi = raw.bidi(hex("2a 00"));

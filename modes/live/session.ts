@@ -1,4 +1,5 @@
 import type { Cancel, Clock, Instant } from "#core/clock.ts";
+import type { ControlOutput } from "#wire/live/control-stream.ts";
 import { LiveProtocolError, liveError } from "#wire/live/error-code.ts";
 import type {
   BidiStream,
@@ -9,7 +10,6 @@ import type {
   TransportHandler,
 } from "#wire/live/transport.ts";
 import { type IetfDraft, isIetf, type LiteVersion, type LiveVersion } from "#wire/live/version.ts";
-import type { ControlOutput } from "./control-stream.ts";
 import type { Dialect } from "./dialect.ts";
 import type { AdmitAtSetup, Grant, ShownAtSetup } from "./grant.ts";
 import { IetfDialect } from "./ietf/ietf-dialect.ts";
@@ -187,10 +187,13 @@ export class Session implements SessionContext, TransportHandler {
 
   // SessionContext
 
-  openBidi(opened: (stream: BidiStream) => void): void {
-    if (this.#over) return;
+  openBidi(opened: (stream: BidiStream) => void): Cancel {
+    if (this.#over) return () => {};
     this.#bidiOpenings.push(opened);
     this.transport.wake();
+    return () => {
+      this.#bidiOpenings = this.#bidiOpenings.filter((waiting) => waiting !== opened);
+    };
   }
 
   openUni(opened: (stream: SendStream) => void): void {

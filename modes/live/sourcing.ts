@@ -1,4 +1,5 @@
 import { concatBytes } from "#core/bytes.ts";
+import type { Cancel } from "#core/clock.ts";
 import {
   decodeAnnounceInit,
   decodeAnnouncement,
@@ -6,6 +7,7 @@ import {
   encodeAnnounceRequest,
   unknownOrigin,
 } from "#wire/live/announce.ts";
+import { ControlStream } from "#wire/live/control-stream.ts";
 import { encodeType } from "#wire/live/encoder.ts";
 import { LiveProtocolError, liveError } from "#wire/live/error-code.ts";
 import { decodeGroupHeader } from "#wire/live/group.ts";
@@ -20,7 +22,6 @@ import {
 import { decodeTrackInfo, encodeTrackName, type TrackInfo } from "#wire/live/track.ts";
 import type { ReceiveStream } from "#wire/live/transport.ts";
 import { frameClassOf, type LiteVersion, type StoredFrameClass } from "#wire/live/version.ts";
-import { ControlStream } from "./control-stream.ts";
 import type { Group } from "./group.ts";
 import { joinPath, stripPrefix } from "./path.ts";
 import { type AnnouncedHere, RemoteBroadcasts } from "./remote-broadcasts.ts";
@@ -165,6 +166,8 @@ class Subscription implements SourceSubscription {
   #stream: ControlStream | undefined;
   #infoStream: ControlStream | undefined;
   #cancelTimeout: (() => void) | undefined;
+  /** A stream that is only opened to be given up is more than older relays can take. */
+  readonly #cancelOpenings: Cancel[] = [];
   #replyType: number | undefined;
   /** Behind the last group, once the publisher has said so (05). */
   #endBound: number | undefined;
@@ -198,9 +201,8 @@ class Subscription implements SourceSubscription {
     const version = this.#version;
     metrics.upstreamSubscriptions++;
     this.#cancelTimeout = clock.after(limits.subscribeTimeoutMs, () => this.#fail(liveError.timeout));
-    if (version >= 5) this.#session.openBidi((bidi) => this.#askInfo(bidi));
-    this.#session.openBidi((bidi) => {
-      if (this.#over) return bidi.send.reset(liveError.cancel);
+    if (version >= 5) this.#cancelOpenings.push(this.#session.openBidi((bidi) => this.#askInfo(bidi)));
+    const cancel = this.#session.openBidi((bidi) => {
       const stream = new ControlStream(this.#session, bidi);
       this.#stream = stream;
       stream.onInput = (input, fin) => this.#onReply(input, fin);
@@ -208,6 +210,7 @@ class Subscription implements SourceSubscription {
       const subscribe = { id: this.#id, broadcast: this.#broadcast, track: this.#track, ...this.#options };
       stream.output.send(concatBytes(encodeType(bidiType.subscribe), encodeSubscribe(subscribe, version)));
     });
+    this.#cancelOpenings.push(cancel);
   }
 
   update(options: SubscribeOptions): void {
@@ -229,10 +232,6 @@ class Subscription implements SourceSubscription {
   }
 
   #askInfo(bidi: Parameters<Parameters<SessionContext["openBidi"]>[0]>[0]): void {
-    if (this.#over) {
-      bidi.send.reset(liveError.cancel);
-      return;
-    }
     const stream = new ControlStream(this.#session, bidi);
     this.#infoStream = stream;
     stream.onAbort = (code) => this.#fail(code || liveError.notFound);
@@ -305,6 +304,7 @@ class Subscription implements SourceSubscription {
   #end(): void {
     this.#over = true;
     this.#cancelTimeout?.();
+    for (const cancel of this.#cancelOpenings) cancel();
     this.#onOver();
   }
 }

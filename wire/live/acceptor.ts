@@ -25,6 +25,8 @@ export interface Knock {
   beginsWithSetup?: boolean;
   /** A JWT among it: what is spoken has a place for one there. */
   showsTokenInSetup?: boolean;
+  /** The path is among it, and the one here means nothing. */
+  targetInSetup?: boolean;
 }
 
 /** What a listening edge needs of live: `admit` before the handshake is answered, then `accept`. */
@@ -32,4 +34,12 @@ export interface LiveAcceptor<Admission> {
   /** Rejects with `RelayError`, whose status and sentence the client is told. */
   admit(knock: Knock): Promise<Admission>;
   accept(transport: Transport, admission: Admission): void;
+}
+
+/** Path and query of a request target, whatever a client sends as one; an origin before them says nothing to us. */
+export function parseTarget(target: string): { path: string; query: URLSearchParams } {
+  const local = target.replace(/^[a-z]+:\/\/[^/?]*/i, "");
+  const mark = local.indexOf("?");
+  const path = mark < 0 ? local : local.slice(0, mark);
+  return { path: path || "/", query: new URLSearchParams(mark < 0 ? "" : local.slice(mark + 1)) };
 }

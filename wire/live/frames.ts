@@ -77,10 +77,10 @@ const headerOf: Record<FrameClass, (size: number, timestamp: number, sinceLast: 
 };
 
 /**
- * Makes the bytes of a group in one class out of those in another, chunk by chunk; payloads are shared, not copied. `emit` gets
- * a frame's header (1 frame) and its payload (0) apart.
+ * Makes the bytes of a group in one class out of those in another, chunk by chunk; payloads are shared, not copied.
  *
- * Frames of class A have the time they arrived for a timestamp, in ms since the group's session epoch.
+ * Frames of class A have the time they arrived for a timestamp, in ms since the group's session epoch. `emit` gets a
+ * frame's header (1 frame) and its payload (0) apart.
  */
 export class FrameConverter implements FrameSink {
   readonly #scanner: FrameScanner;

@@ -80,6 +80,7 @@ const grants: QmuxParameters = {
   maxStreamsBidi: 100,
   maxStreamsUni: 100,
   recordMaxBytes: 16_382,
+  protocols: [],
 };
 
 describe("frames as published clients write them", () => {

@@ -60,6 +60,8 @@ export interface Transport {
   readonly version: LiveVersion | undefined;
   /** Who opened the connection. */
   readonly role: "client" | "server";
+  /** Path and query that a client says in its SETUP; `undefined` where the connection's handshake had a URL. */
+  readonly setupTarget?: string | undefined;
   handler: TransportHandler;
   /** Whether anything more can be written in this pump. */
   readonly writable: boolean;
