@@ -1,13 +1,15 @@
 import { type OptionSet, type OptionSpec, OptionValueError } from "#core/options.ts";
 
 /**
- * Names of the original relay's options that are none here, so that its files, scripts and environments can be used as they
- * are. Each has its flag, `MOQ_…` and its key in a file. What makes no difference to clients is passed over with a line in
+ * Names of the original relays' options that are none here, so that its files, scripts and environments can be used as they
+ * are. Each has its flag, variable and its key in a file. What makes no difference to clients is passed over with a line in
  * the log that says what is done instead; what would, stops the start.
  */
 interface ForeignOption {
   /** The flag's name without the dashes; the variable and the key follow from it. */
   readonly flag: string;
+  /** Its variable, where that does not follow from the flag. */
+  readonly variable?: string;
   /** Other flags for it. */
   readonly also?: readonly string[];
   /** It takes no value on the command line. */
@@ -154,11 +156,26 @@ const foreign: readonly ForeignOption[] = [
     flag: `iroh-${name}`,
     instead: "iroh is not spoken here.",
   })),
+  // Of the original mailbox relay. What promises certificates must not be passed over: messages would go in the clear.
+  ...(["cert", "key", "ca"] as const).map((name) => ({
+    flag: `federation-tls-${name}`,
+    variable: `RELAY_FEDERATION_TLS_${name.toUpperCase()}`,
+    isRefused: true,
+    instead: "put TLS that asks for certificates in front, and call peers by wss://.",
+  })),
+  {
+    flag: "federation-gossip-enabled",
+    variable: "RELAY_FEDERATION_GOSSIP_ENABLED",
+    isSwitch: true,
+    harmless: off,
+    instead: "peers are those in federation-peers.",
+  },
   { flag: "iroh-disable-relay", isSwitch: true, instead: "iroh is not spoken here." },
 ];
 
 function specOf({
   flag,
+  variable = `MOQ_${flag.replaceAll("-", "_").toUpperCase()}`,
   also,
   isSwitch,
   instead,
@@ -171,7 +188,7 @@ function specOf({
     default: undefined,
     doc: instead,
     allowed: "anything",
-    also: { flags: also ?? [], env: [`MOQ_${flag.replaceAll("-", "_").toUpperCase()}`], toml: names },
+    also: { flags: also ?? [], env: [variable], toml: names },
     parse(text) {
       if (harmless?.test(text)) return undefined;
       if (isRefused) throw new OptionValueError(instead.replace(/\.$/, ""));
@@ -201,7 +218,7 @@ export function foreignReference(): string {
       : "passed over";
     return `| ${[...flags, ...variables].join("<br>")} | ${happens} | ${instead[0]!.toUpperCase()}${instead.slice(1)} |\n`;
   });
-  return `## Options of moq-relay that are none here
+  return `## Options of the original relays that are none here
 
 Accepted by name, in its TOML files with dots too (\`server.quic_lb_id\`). What is passed over is told in the log once.
 

@@ -189,7 +189,8 @@ describe("options of moq-relay", () => {
       for (const flag of [flagName(key), ...also!.flags!])
         assert.ok(!ours.includes(flag), `${flag} is an option now: take it out of daemon/foreign-options.ts`);
       const variable = also!.env![0]!;
-      assert.ok(listed.has(variable), `${variable} is tried`);
+      // Those of the mailbox relay are tried in daemon/options.test.ts.
+      if (variable.startsWith("MOQ_")) assert.ok(listed.has(variable), `${variable} is tried`);
     }
   });
 
