@@ -38,7 +38,7 @@ const quic = (side: "client" | "server"): ForeignOption[] =>
     flag: `${side}-quic-${name}`,
     instead:
       side === "client"
-        ? "relays are dialled without QUIC; nothing is to be set."
+        ? "the QUIC library that relays are dialled with decides."
         : "the QUIC library decides; live-silence-max, live-ping-interval and live-streams-max hold for every transport.",
   }));
 
@@ -56,20 +56,16 @@ const foreign: readonly ForeignOption[] = [
   ...(["uid", "gid", "pid"] as const).map((id) => ({
     flag: `server-unix-allow-${id}`,
     isRefused: true,
-    instead: "Node.js cannot tell who opens a Unix socket; let the permissions of its folder decide.",
+    instead:
+      "Node.js cannot tell who opens a Unix socket; let server-unix-mode and the permissions of its folder decide.",
   })),
   { flag: "client-bind", instead: "dials go out from whatever address the system chooses." },
   { flag: "client-connect", instead: "set cluster-root to connect with other relays.", isRefused: true },
-  { flag: "client-backend", instead: "relays are dialled without QUIC; nothing is to be set." },
+  { flag: "client-backend", instead: "relays are dialled with the QUIC library of webtransport moq." },
   { flag: "client-connect-timeout", instead: "live-setup-timeout bounds a dial too." },
   { flag: "client-failover-delay", instead: "the system's own order of addresses is used." },
   { flag: "client-resolution-delay", instead: "the system's own order of addresses is used." },
   { flag: "client-version", instead: "every version this relay speaks is offered." },
-  {
-    flag: "client-websocket-delay",
-    also: ["websocket-delay"],
-    instead: "relays are dialled by WebSocket at once.",
-  },
   {
     flag: "client-websocket-enabled",
     also: ["websocket-enabled"],
@@ -98,14 +94,6 @@ const foreign: readonly ForeignOption[] = [
     also: ["tls-fingerprint"],
     isRefused: true,
     instead: "a certificate cannot be pinned; name its file in the variable NODE_EXTRA_CA_CERTS.",
-  },
-  {
-    flag: "client-tls-disable-verify",
-    also: ["tls-disable-verify"],
-    isSwitch: true,
-    harmless: off,
-    isRefused: true,
-    instead: "a relay is never dialled unverified; name its certificate's file in NODE_EXTRA_CA_CERTS.",
   },
   { flag: "client-tls-cert", isRefused: true, instead: "show the other relays a token: cluster-token." },
   { flag: "client-tls-key", isRefused: true, instead: "show the other relays a token: cluster-token." },

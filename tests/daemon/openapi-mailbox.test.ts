@@ -239,7 +239,7 @@ describe("the OpenAPI description of the mailbox and OHTTP", { timeout: 120_000 
       assert.equal(answer.status, 429);
       assert.match(await answer.text(), /rate limit exceeded/);
     }
-    const target = ["--ohttp-relay-target", counted.url + "/v2/ohttp"];
+    const target = ["--ohttp-relay-target", `${counted.url}/v2/ohttp`];
     await using strict = await startPostern([
       ...trusted,
       ...target,

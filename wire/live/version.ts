@@ -9,7 +9,7 @@ export type LiveVersion = LiteVersion | IetfDraft;
 
 export const isIetf = (version: LiveVersion): version is IetfDraft => version >= 14;
 
-/** What a version is called where people read of it. */
+/** What a version is called where people read of it, as the original relay writes it. */
 export const versionName = (version: LiveVersion): string =>
   isIetf(version) ? `moq-transport-${version}` : `moq-lite-0${version}`;
 
