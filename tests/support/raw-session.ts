@@ -73,9 +73,11 @@ export class RawSession implements TransportHandler {
   }
 
   /** Opens a unidirectional stream with these bytes. */
-  uni(bytes: Uint8Array, fin = false): RawStream {
+  uni(bytes: Uint8Array, fin = false): RawStream & { more(bytes: Uint8Array, fin?: boolean): void } {
     let stream: SendStream | undefined;
-    const raw = new RawStream();
+    const raw = Object.assign(new RawStream(), {
+      more: (next: Uint8Array, ends = false) => this.#write(() => stream, next, ends),
+    });
     this.#write(
       () => {
         stream ??= this.#mux.openUni();
