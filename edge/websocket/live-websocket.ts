@@ -85,7 +85,11 @@ export class LiveWebSocket<Admission> {
     socket.on("error", onError);
     const subprotocol = offeredSubprotocol(request);
     if (subprotocol === undefined) return refuse(socket, 400, "None of the offered subprotocols is known.");
-    const url = new URL(request.url ?? "/", "http://relay.invalid");
+    const target = request.url ?? "/";
+    // Slashes at the front would make a host name of the path.
+    const base = "http://relay.invalid";
+    const url = URL.parse(target.replace(/^\/+/, "/"), base);
+    if (url === null) return refuse(socket, 400, "The request target is no path.");
     let admission: Admission;
     try {
       admission = await this.#acceptor.admit({
