@@ -116,7 +116,7 @@ describe("SETUP", { concurrency: 6 }, () => {
 
   liveCase(
     "6 versions that nobody here speaks close the session with 9",
-    { over: isSetup },
+    { over: isSetup, theirsDiffers: "the code is 21" },
     async (scene, over) => {
       const peer = await scene.connect(over, { bare: true });
       peer.session.bidi(hex(`20 000a 01 ${unknownDraft} 00`));
@@ -146,33 +146,45 @@ describe("SETUP", { concurrency: 6 }, () => {
     await peer.session.until(() => watch.first !== undefined, "an answer");
   });
 
-  liveCase("34 a parameter twice closes with 15", { over: isNewest }, async (scene, over) => {
-    const peer = await scene.connect(over, { bare: true });
-    peer.session.uni(hex("01 07 02 010101 010101"), true);
-    await peer.session.until(() => peer.session.ended, "the close");
-    assert.equal(peer.session.end?.code, 15);
-  });
+  liveCase(
+    "34 a parameter twice closes with 15",
+    { over: isNewest, theirsDiffers: "it closes with another code" },
+    async (scene, over) => {
+      const peer = await scene.connect(over, { bare: true });
+      peer.session.uni(hex("01 07 02 010101 010101"), true);
+      await peer.session.until(() => peer.session.ended, "the close");
+      assert.equal(peer.session.end?.code, 15);
+    },
+  );
 
-  liveCase("34 a second SETUP closes with 15", { over: isNewest }, async (scene, over) => {
-    const peer = await scene.connect(over);
-    peer.session.uni(hex("01 01 00"), true);
-    await peer.session.until(() => peer.session.ended, "the close");
-    assert.equal(peer.session.end?.code, 15);
-  });
+  liveCase(
+    "34 a second SETUP closes with 15",
+    { over: isNewest, theirsDiffers: "it closes with another code" },
+    async (scene, over) => {
+      const peer = await scene.connect(over);
+      peer.session.uni(hex("01 01 00"), true);
+      await peer.session.until(() => peer.session.ended, "the close");
+      assert.equal(peer.session.end?.code, 15);
+    },
+  );
 });
 
 describe("streams", { concurrency: 6 }, () => {
-  liveCase("33 unknown types are refused with 17, and the session lives", {}, async (scene, over) => {
-    const peer = await scene.connect(over);
-    const bidi = peer.session.bidi(hex("2a 00"));
-    const uni = peer.session.uni(hex("2a 00"));
-    await peer.session.until(() => bidi.over && uni.stopped !== undefined, "both refusals");
-    assert.deepEqual([bidi.reset, uni.stopped], [17, 17]);
-    const watch = peer.watch("");
-    const other = await scene.connect(over);
-    other.publish("alive");
-    await peer.session.until(() => watch.diary.length === 1, "an announcement");
-  });
+  liveCase(
+    "33 unknown types are refused with 17, and the session lives",
+    { theirsDiffers: "the codes are 1 and 0" },
+    async (scene, over) => {
+      const peer = await scene.connect(over);
+      const bidi = peer.session.bidi(hex("2a 00"));
+      const uni = peer.session.uni(hex("2a 00"));
+      await peer.session.until(() => bidi.over && uni.stopped !== undefined, "both refusals");
+      assert.deepEqual([bidi.reset, uni.stopped], [17, 17]);
+      const watch = peer.watch("");
+      const other = await scene.connect(over);
+      other.publish("alive");
+      await peer.session.until(() => watch.diary.length === 1, "an announcement");
+    },
+  );
 
   liveCase("35 a message cut at every byte is the same message", {}, async (scene, over) => {
     const publisher = await scene.connect(over);
@@ -189,12 +201,16 @@ describe("streams", { concurrency: 6 }, () => {
     assert.deepEqual([request.broadcast, request.track], ["room/cam", "v"]);
   });
 
-  liveCase("36 a length beyond all bounds closes the session", {}, async (scene, over) => {
-    const peer = await scene.connect(over);
-    peer.session.bidi(hex("02 c000010000000000"));
-    await peer.session.until(() => peer.session.ended, "the close");
-    assert.ok([5, 27].includes(peer.session.end!.code), `code ${peer.session.end!.code}`);
-  });
+  liveCase(
+    "36 a length beyond all bounds closes the session",
+    { theirsDiffers: "it waits for the bytes" },
+    async (scene, over) => {
+      const peer = await scene.connect(over);
+      peer.session.bidi(hex("02 c000010000000000"));
+      await peer.session.until(() => peer.session.ended, "the close");
+      assert.ok([5, 27].includes(peer.session.end!.code), `code ${peer.session.end!.code}`);
+    },
+  );
 });
 
 describe("qmux", { concurrency: 6 }, () => {
@@ -235,12 +251,15 @@ describe("qmux", { concurrency: 6 }, () => {
     },
   );
 
-  liveCase("37 data beyond the window closes the connection", { over: once5 }, async (scene, over) => {
-    // A reset at a size that no window would have let through.
-    const far = hex("04 02 00 bfffffff");
-    const seen = await send(scene, over.subprotocol!, hex(`${parameters} 00`), far);
-    assert.notEqual(closeIn(seen, 0x1c), undefined);
-  });
+  liveCase(
+    "37 data beyond the window closes the connection",
+    { over: once5, theirsDiffers: "it hangs up without a word" },
+    async (scene, over) => {
+      const far = hex("0e 02 bfffffff 01 00");
+      const seen = await send(scene, over.subprotocol!, hex(`${parameters} 00`), far);
+      assert.notEqual(closeIn(seen, 0x1c), undefined);
+    },
+  );
 
   liveCase(
     "37 qmux-02 wants its parameters first",
