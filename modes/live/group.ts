@@ -1,4 +1,4 @@
-import { LiveProtocolError } from "#wire/live/error-code.ts";
+import { LiveProtocolError, liveError } from "#wire/live/error-code.ts";
 import { FrameConverter } from "#wire/live/frames.ts";
 import type { FrameClass } from "#wire/live/version.ts";
 
@@ -17,6 +17,16 @@ export class GroupBody {
   bytes = 0;
   state: "open" | "complete" | number = "open";
   readonly #readers: BodyReader[] = [];
+  readonly #onUnread: () => void;
+
+  /** `onUnread` is called when the last reader has gone. */
+  constructor(onUnread: () => void) {
+    this.#onUnread = onUnread;
+  }
+
+  get read(): boolean {
+    return this.#readers.length > 0;
+  }
 
   append(chunk: Uint8Array): void {
     this.chunks.push(chunk);
@@ -30,6 +40,13 @@ export class GroupBody {
     for (const reader of [...this.#readers]) reader.onMore(0);
   }
 
+  /** Lets go of the bytes: whoever has not read them yet sees a reset. */
+  evict(code: number): void {
+    this.chunks.length = 0;
+    this.state = code;
+    for (const reader of [...this.#readers]) reader.onMore(0);
+  }
+
   add(reader: BodyReader): void {
     this.#readers.push(reader);
   }
@@ -39,11 +56,16 @@ export class GroupBody {
     if (at < 0) return;
     this.#readers[at] = this.#readers[this.#readers.length - 1]!;
     this.#readers.pop();
+    if (this.#readers.length === 0) this.#onUnread();
   }
 }
 
 /** A chunk that is a small part of its slab is copied, so that a few bytes do not keep 64 KiB alive. */
 const slabShare = 4;
+
+/** What a group and each of its chunks take beside their bytes, roughly: many small ones are not free. */
+const groupOverheadBytes = 512;
+const chunkOverheadBytes = 96;
 
 /** A numbered series of frames, as its publisher sends it, and converted for whoever speaks the other class. */
 export class Group {
@@ -52,7 +74,7 @@ export class Group {
   readonly openedAt: number;
   readonly #own: FrameClass;
   readonly #frameMaxBytes: number;
-  readonly #body = new GroupBody();
+  readonly #body = new GroupBody(() => this.#becameIdle());
   /** When each chunk came: the timestamps of frames that have none. */
   readonly #arrivedAt: number[] = [];
   #converted: { body: GroupBody; converter: FrameConverter } | undefined;
@@ -67,27 +89,53 @@ export class Group {
   /** When a newer group took its place as the latest. */
   supersededAt: number | undefined;
 
-  /** Bytes kept alive; a conversion shares them. */
+  /** Called when nobody writes or reads it any more. */
+  onIdle: () => void = () => {};
+
+  #weightBytes = groupOverheadBytes;
+
+  /** Payload and frame headers; a conversion shares the payload. */
   get bytes(): number {
     return this.#body.bytes;
+  }
+
+  /** Memory it takes, nearly. */
+  get weightBytes(): number {
+    return this.#weightBytes;
+  }
+
+  /** Nobody writes or reads it. */
+  get idle(): boolean {
+    return this.#body.state !== "open" && !this.#body.read && !this.#converted?.body.read;
   }
 
   get state(): GroupBody["state"] {
     return this.#body.state;
   }
 
-  append(chunk: Uint8Array, now: number): void {
-    if (this.#body.state !== "open" || chunk.length === 0) return;
+  /** Answers by how much the group's weight has grown. */
+  append(chunk: Uint8Array, now: number): number {
+    if (this.#body.state !== "open" || chunk.length === 0) return 0;
     const kept = chunk.length * slabShare < chunk.buffer.byteLength ? chunk.slice() : chunk;
     const arrivedAt = Math.max(now, this.#arrivedAt[this.#arrivedAt.length - 1] ?? 0);
     if (this.#own === "A") this.#arrivedAt.push(arrivedAt);
     this.#body.append(kept);
     if (this.#converted !== undefined) push(this.#converted, kept, arrivedAt);
+    const grown = kept.length + chunkOverheadBytes;
+    this.#weightBytes += grown;
+    return grown;
   }
 
   end(state: "complete" | number): void {
     this.#body.end(state);
     this.#converted?.body.end(state);
+    this.#becameIdle();
+  }
+
+  /** There is no memory for it any more. */
+  evict(): void {
+    this.#body.evict(liveError.evicted);
+    this.#converted?.body.evict(liveError.evicted);
   }
 
   /** The group in `frameClass`; converted on first use, once for everybody. */
@@ -97,8 +145,12 @@ export class Group {
     return this.#converted.body;
   }
 
+  #becameIdle(): void {
+    if (this.idle) this.onIdle();
+  }
+
   #convert(): { body: GroupBody; converter: FrameConverter } {
-    const body = new GroupBody();
+    const body = new GroupBody(() => this.#becameIdle());
     const converter = new FrameConverter(this.#own, this.#frameMaxBytes, (chunk) => body.append(chunk));
     this.#body.chunks.forEach((chunk, at) => {
       push({ body, converter }, chunk, this.#arrivedAt[at] ?? this.openedAt);
