@@ -9,6 +9,8 @@ export interface DialOptions extends MuxLimits {
   /** How long the other side may take to answer. */
   connectTimeoutMs: number;
   pingIntervalMs: number;
+  /** A connection that has been silent for so long is dropped. */
+  silenceMaxMs: number;
 }
 
 /** Bytes handed to the WebSocket before we wait for the system to take them. */
@@ -107,7 +109,17 @@ export function dialWebSocket(
       const opened = new Mux(agreed.framing, agreed.version, "client", options, sink, clock);
       mux = opened;
       let cancelPing = () => {};
+      let heardAt = clock.now();
+      const hear = () => {
+        heardAt = clock.now();
+      };
+      // Framings without a ping of their own are silent where nothing is published.
+      socket.on("ping", hear);
+      socket.on("pong", hear);
       const ping = () => {
+        if (clock.now() - Math.max(heardAt, opened.receivedAt) > options.silenceMaxMs)
+          return socket.terminate();
+        socket.ping();
         opened.ping();
         cancelPing = clock.after(options.pingIntervalMs, ping);
       };

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { describe, test } from "node:test";
+import { WebSocketServer } from "ws";
 import { type Clock, systemClock } from "#core/clock.ts";
 import { FakePublisher, FakeViewer, openGrant, relayOn, view } from "#tests/support/live-pair.ts";
 import { simClock } from "#tests/support/sim-clock.ts";
@@ -108,6 +109,58 @@ describe("live over WebSocket", { timeout: 30_000 }, () => {
     await until(() => socket.destroyed);
     assert.equal(served.edge.connectionCount, 0);
     assert.equal(served.relay.sessionCount, 0);
+  });
+});
+
+describe("a relay that we dialled", { timeout: 30_000 }, () => {
+  test("and that falls silent is given up, so that it can be dialled again", async () => {
+    const clock = simClock();
+    const deaf = new WebSocketServer({ port: 0, host: "127.0.0.1", autoPong: false });
+    await once(deaf, "listening");
+    const { port } = deaf.address() as AddressInfo;
+    const local = relayOn(clock);
+    const dial = { ...defaultLiveWebSocketOptions, connectTimeoutMs: 5_000 };
+    await dialWebSocket(
+      new URL(`http://127.0.0.1:${port}/`),
+      dial,
+      clock,
+      (mux) => void local.accept(mux, openGrant()),
+    );
+    await clock.advance(30_000);
+    assert.equal(local.sessionCount, 1);
+    await clock.advance(5_000);
+    await until(() => local.sessionCount === 0);
+    deaf.close();
+  });
+
+  test("and that only answers pings is kept, in a framing without pings too", async () => {
+    const clock = simClock();
+    const quiet = new WebSocketServer({
+      port: 0,
+      host: "127.0.0.1",
+      handleProtocols: () => "qmux-00.moq-lite-05",
+    });
+    await once(quiet, "listening");
+    const { port } = quiet.address() as AddressInfo;
+    const local = relayOn(clock);
+    const dial = { ...defaultLiveWebSocketOptions, connectTimeoutMs: 5_000 };
+    const pinged = once(quiet, "connection").then(async ([socket]) => {
+      for (let count = 0; count < 10; count++) await once(socket, "ping");
+    });
+    await dialWebSocket(
+      new URL(`http://127.0.0.1:${port}/`),
+      dial,
+      clock,
+      (mux) => void local.accept(mux, openGrant()),
+    );
+    let done = false;
+    void pinged.then(() => {
+      done = true;
+    });
+    while (!done) await clock.advance(5_000);
+    assert.equal(local.sessionCount, 1);
+    local.close(0, "done");
+    quiet.close();
   });
 });
 

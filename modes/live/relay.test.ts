@@ -283,6 +283,43 @@ describe("announcements", () => {
     assert.equal(viewer.payload(0), "again");
   });
 
+  test("of one path: the newer is served, whichever version either speaks", async () => {
+    for (const [one, other] of [
+      [2, 5],
+      [5, 2],
+      [3, 5],
+      [4, 2],
+    ] as const) {
+      const { clock, relay } = scene();
+      const publishers = [new FakePublisher(), new FakePublisher()];
+      for (const [at, version] of [one, other].entries()) {
+        const client = clientOf(relay, clock, { version: named(version) });
+        client.local.origin.announce("cam", publishers[at]!, []);
+        await settle();
+      }
+      view(relay, "cam", "v", new FakeViewer());
+      await settle();
+      assert.deepEqual(
+        publishers.map(({ asked }) => asked.length),
+        [0, 1],
+        `${one} then ${other}`,
+      );
+    }
+  });
+
+  test("below prefixes that overlap come once, and go once", async () => {
+    const { clock, relay } = scene();
+    const client = clientOf(relay, clock, { grant: { ...openGrant(), put: ["room", "", "room/a", "room"] } });
+    const diary = new Diary();
+    relay.origin.watch("", diary);
+    const publisher = new FakePublisher();
+    client.local.origin.announce("room/a/cam", publisher, []);
+    await settle();
+    client.local.origin.unannounce("room/a/cam", publisher, false);
+    await settle();
+    assert.deepEqual(diary.lines, ["+room/a/cam", "-room/a/cam"]);
+  });
+
   test("linger when a publisher vanishes without a word, and end at once when it says goodbye", async () => {
     const { clock, relay } = scene();
     const polite = clientOf(relay, clock);

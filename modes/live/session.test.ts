@@ -162,6 +162,38 @@ describe("a session of 05", () => {
     assert.ok(subscription.fin);
   });
 
+  test("a range waits a little for groups that its last has overtaken, and no longer", async () => {
+    for (const comes of [true, false]) {
+      const { raw, relay, clock } = await scene(5);
+      const publisher = new FakePublisher();
+      relay.origin.announce("cam", publisher, []);
+      // Groups 3 to 5.
+      const subscription = raw.bidi(hex("02 0c 00 0363616d 0176 00 00 00 04 06"));
+      await settle();
+      for (const sequence of [3, 5]) publisher.asked[0]!.group(sequence, "x");
+      await settle();
+      assert.equal(subscription.fin, false);
+      if (comes) publisher.asked[0]!.group(4, "x");
+      else await clock.advance(500);
+      await settle();
+      assert.equal(subscription.fin, true);
+      const groups = raw.unis.slice(1).map((uni) => uni.bytes[3]);
+      assert.deepEqual(groups.toSorted(), comes ? [3, 4, 5] : [3, 5]);
+    }
+  });
+
+  test("that is over waits for no publisher's answer any more", async () => {
+    const { raw, relay, pair } = await scene(5);
+    const publisher = new FakePublisher();
+    publisher.accepts = false;
+    relay.origin.announce("cam", publisher, []);
+    raw.bidi(hex("06 06 0363616d 0176"));
+    await settle();
+    pair.server.lost("gone");
+    const track = relay.origin.track("cam", "v")!;
+    assert.equal(track.infoWaiterCount, 0);
+  });
+
   test("fetches a group that is held, and one that is still growing; not one that is gone", async () => {
     const { raw, relay } = await scene(5);
     const publisher = new FakePublisher();

@@ -19,7 +19,7 @@ import {
 import { StreamBuffer } from "#wire/live/stream-buffer.ts";
 import { bidiType, uniType } from "#wire/live/stream-type.ts";
 import { decodeSubscribe } from "#wire/live/subscribe.ts";
-import { decodeFetch, decodeTrackName, encodeTrackInfo } from "#wire/live/track.ts";
+import { decodeFetch, decodeTrackName, encodeTrackInfo, type TrackInfo } from "#wire/live/track.ts";
 import type {
   BidiStream,
   ReceiveStream,
@@ -71,6 +71,8 @@ export class Session implements SessionContext, TransportHandler {
   readonly #servings = new Map<number, Serving>();
   readonly #announcers = new Set<Announcer>();
   readonly #fetches = new Set<FetchServing>();
+  /** Requests for a track's properties that wait for its publisher. */
+  readonly #descriptions = new Set<Cancel>();
   readonly #controls = new Set<ControlOutput>();
   /** Streams to open once the remote allows more. */
   #openings: ((stream: BidiStream) => void)[] = [];
@@ -258,6 +260,7 @@ export class Session implements SessionContext, TransportHandler {
     for (const announcer of this.#announcers) announcer.close();
     for (const serving of [...this.#servings.values()]) serving.close();
     for (const fetch of [...this.#fetches]) fetch.close();
+    for (const cancel of this.#descriptions) cancel();
     this.#openings = [];
     this.#controls.clear();
     this.#sourcing?.close(!end.clean);
@@ -354,9 +357,12 @@ export class Session implements SessionContext, TransportHandler {
   #receiveSetup(stream: ReceiveStream, input: StreamBuffer, fin: boolean): void {
     if (this.#setupSeen) throw new LiveProtocolError("a second setup");
     this.#setupSeen = true;
+    let done = false;
     const read = () => {
+      if (done) return void input.takeRest();
       const body = input.takeMessage();
       if (body === undefined) return;
+      done = true;
       const { role } = decodeSetup(body);
       this.#refusesGet = role === "publisher";
       if (role === "publisher" && this.grant.put.length === 0) {
@@ -476,17 +482,27 @@ export class Session implements SessionContext, TransportHandler {
       stream.abort(liveError.notFound);
       return;
     }
-    const cancel = track.whenInfo((info) => {
-      if (typeof info === "number") return stream.abort(info);
+    stream.onInput = (input) => void input.takeRest();
+    const tell = (info: TrackInfo) => {
       stream.output.send(encodeTrackInfo(info));
       stream.output.finish();
+    };
+    if (track.info !== undefined) {
+      tell(track.info);
+      return;
+    }
+    const cancel = track.whenInfo((info) => {
+      this.#descriptions.delete(cancel);
+      if (typeof info === "number") stream.abort(info);
+      else tell(info);
     });
-    this.origin.start(track);
+    this.#descriptions.add(cancel);
     stream.onAbort = () => {
       cancel();
+      this.#descriptions.delete(cancel);
       stream.abort(liveError.cancel);
     };
-    stream.onInput = (input) => void input.takeRest();
+    this.origin.start(track);
   }
 
   #fetch(stream: ControlStream, body: Uint8Array): void {
@@ -494,6 +510,10 @@ export class Session implements SessionContext, TransportHandler {
     const group = this.#trackOf(broadcast, name, true)?.group(sequence);
     if (group === undefined) {
       stream.abort(liveError.notFound);
+      return;
+    }
+    if (this.#fetches.size >= this.limits.subscriptionsMax) {
+      stream.abort(liveError.bounds);
       return;
     }
     this.metrics.fetches++;

@@ -21,7 +21,7 @@ import { decodeTrackInfo, encodeTrackName, type TrackInfo } from "#wire/live/tra
 import type { ReceiveStream } from "#wire/live/transport.ts";
 import { type FrameClass, frameClassOf } from "#wire/live/version.ts";
 import { ControlStream } from "./control-stream.ts";
-import { covers } from "./grant.ts";
+import { covers, outermost } from "./grant.ts";
 import type { Group } from "./group.ts";
 import { isClusterPath, joinPath, normalizePath, stripPrefix } from "./path.ts";
 import type { SessionContext } from "./session-context.ts";
@@ -56,7 +56,7 @@ export class Sourcing implements TrackSource {
 
   /** Asks what the remote has, wherever it may publish. */
   start(): void {
-    for (const prefix of this.#session.grant.put) this.#askAnnouncements(prefix);
+    for (const prefix of outermost(this.#session.grant.put)) this.#askAnnouncements(prefix);
   }
 
   subscribe(
@@ -135,7 +135,8 @@ export class Sourcing implements TrackSource {
   #onAnnouncement(prefix: string, body: Uint8Array, responder: bigint | undefined, own: Set<string>): void {
     const { active, suffix, hops } = decodeAnnouncement(body, this.#session.version);
     if (active) {
-      const all = responder === undefined || responder === unknownOrigin ? hops : [...hops, responder];
+      // Up to 04 the remote is among the hops already, where its version has any.
+      const all = responder === undefined ? hops : [...hops, responder];
       this.#announce(prefix, suffix, all, own);
       return;
     }
@@ -144,7 +145,9 @@ export class Sourcing implements TrackSource {
     this.#unannounce(path, false);
   }
 
-  #announce(prefix: string, suffix: string, hops: readonly bigint[], own: Set<string>): void {
+  #announce(prefix: string, suffix: string, passed: readonly bigint[], own: Set<string>): void {
+    // The remote is a hop like any other, even if its version has no name for it.
+    const hops = passed.length > 0 ? passed : [unknownOrigin];
     const path = this.#pathOf(prefix, suffix);
     if (path === undefined) return;
     // What came through us already would go round in a circle.
@@ -256,6 +259,7 @@ class Subscription implements SourceSubscription {
     stream.onInput = (input) => {
       const body = input.takeMessage();
       if (body === undefined) return;
+      stream.onInput = (rest) => void rest.takeRest();
       this.#infoStream = undefined;
       stream.onAbort = () => {};
       // Not before: an end of ours would take the request back.

@@ -107,6 +107,10 @@ export class Track implements TrackSink {
     return this.#subscribers.size;
   }
 
+  get infoWaiterCount(): number {
+    return this.#infoWaiters.size;
+  }
+
   group(sequence: number): Group | undefined {
     return this.#groups.get(sequence);
   }
