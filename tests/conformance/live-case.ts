@@ -21,6 +21,10 @@ export interface LiveScene {
 
 export interface ConnectAs {
   path?: string;
+  /** Another relay than the scene's. */
+  relay?: LiveRelay;
+  /** From the top of the relay, not below `root`. */
+  top?: boolean;
   query?: string;
   origin?: bigint;
   limits?: Partial<MuxLimits>;
@@ -117,8 +121,8 @@ export function liveSceneOn(
       relay,
       root,
       url,
-      async connect(dialect, { path = "", query = "", origin, limits, bare } = {}) {
-        const at = url(path);
+      async connect(dialect, { path = "", query = "", origin, limits, bare, top, relay: other } = {}) {
+        const at = top ? new URL(path, relay.url) : new URL(`/${root}${path}`, (other ?? relay).url);
         at.search = query;
         let peer: LivePeer | undefined;
         let connection: RawConnection | undefined;

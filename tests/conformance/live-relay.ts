@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { setTimeout as elapse } from "node:timers/promises";
-import { startPostern } from "#tests/support/postern.ts";
+import { type Postern, startPostern } from "#tests/support/postern.ts";
 import { knock } from "#tests/support/raw-websocket.ts";
 import type { LiteVersion } from "#wire/live/version.ts";
 
@@ -24,8 +24,11 @@ export async function launchLive(args: readonly string[] = []): Promise<LiveRela
   const url = process.env.LIVE_RELAY_URL;
   if (url !== undefined) return { url, process: undefined, async [Symbol.asyncDispose]() {} };
   if (testsTheirs) return await launchTheirs(process.env.MOQ_RELAY_COMMAND!);
-  return await startPostern(["--auth-public", "", ...args]);
+  return await launchPostern(["--auth-public", "", ...args]);
 }
+
+/** Ours, whatever else the cases run against. */
+export const launchPostern = (args: readonly string[]): Promise<Postern> => startPostern(args);
 
 /** Its ports cannot be left to the system: it tells them nobody. */
 async function launchTheirs(program: string): Promise<LiveRelay> {
