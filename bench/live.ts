@@ -1,7 +1,5 @@
 import { type ChildProcess, fork, spawn } from "node:child_process";
-import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { connect, type Socket } from "node:net";
 import { concatBytes } from "#core/bytes.ts";
 import { systemClock, systemEntropy } from "#core/clock.ts";
 import { dialWebSocket } from "#edge/websocket/dial.ts";
@@ -10,15 +8,20 @@ import type { Group } from "#modes/live/group.ts";
 import { defaultLiveLimits } from "#modes/live/limits.ts";
 import { Relay } from "#modes/live/relay.ts";
 import type { TrackSink, TrackSource } from "#modes/live/track.ts";
-import { encodeType } from "#wire/live/encoder.ts";
 import { encodeFrameHeader } from "#wire/live/group.ts";
-import { encodeParameters } from "#wire/live/qmux.ts";
-import { encodeSubscribe } from "#wire/live/subscribe.ts";
+import {
+  mark,
+  type Subscriber,
+  subscribeOverWebSocket,
+  subscribeOverWebTransport,
+} from "./live-subscriber.ts";
 
-// Fan-out 1 to N over plain WebSocket (qmux-01, moq-lite-05), relay and load each in a process of its own:
-//   node bench/live.ts [--quick] [--beside PATH/TO/moq-relay]
-// A delivery is one frame at one subscriber. Subscribers count bytes on raw sockets, so that the load costs little;
-// latency is read from a mark in the frames of the paced rows.
+// Fan-out 1 to N, relay and load each in a process of its own:
+//   node bench/live.ts [--quick] [--webtransport] [--beside PATH/TO/moq-relay]
+// Subscribers are on plain WebSocket (qmux-01, moq-lite-05), with --webtransport on WebTransport, where ours is measured
+// with each of its libraries; the publisher is on WebSocket always. A delivery is one frame at one subscriber. Subscribers
+// count bytes, so that the load costs little; latency is read from a mark in the frames of the paced rows. The load's
+// WebTransport is @moq/web-transport, which needs glibc 2.38 or later.
 
 interface Row {
   subscribers: number;
@@ -40,18 +43,29 @@ interface Rival {
   start(): Promise<{ child: ChildProcess; port: number }>;
 }
 
+const overWebTransport = process.argv.includes("--webtransport");
+const subscribe = overWebTransport ? subscribeOverWebTransport : subscribeOverWebSocket;
 const quick = process.argv.includes("--quick");
 const beside = process.argv[process.argv.indexOf("--beside") + 1];
 const seconds = quick ? 3 : 10;
-const rows: Row[] = [
+const webSocketRows = [
   ...[10, 100].map((subscribers) => ({ subscribers, frameBytes: 1024, framesPerSecond: 0 })),
   ...[10, 100, 1000].map((subscribers) => ({ subscribers, frameBytes: 1024, framesPerSecond: 60 })),
   { subscribers: 100, frameBytes: 1024, framesPerSecond: 500 },
   ...[10, 100, 400].map((subscribers) => ({ subscribers, frameBytes: 4096, framesPerSecond: 60 })),
-].map((row) => ({ ...row, framesPerGroup: 60, seconds }));
+];
+// Nothing unpaced: what does not keep up skips groups, and then it is the load's speed that counts.
+const webTransportRows = [
+  ...[10, 100].map((subscribers) => ({ subscribers, frameBytes: 1024, framesPerSecond: 60 })),
+  ...[10, 100].map((subscribers) => ({ subscribers, frameBytes: 1024, framesPerSecond: 200 })),
+  ...[10, 100].map((subscribers) => ({ subscribers, frameBytes: 4096, framesPerSecond: 60 })),
+];
+const rows: Row[] = (overWebTransport ? webTransportRows : webSocketRows).map((row) => ({
+  ...row,
+  framesPerGroup: 60,
+  seconds,
+}));
 
-const mark = randomBytes(8);
-const unlimited = 2 ** 40;
 /** Headers of frame, stream, record and WebSocket, about. */
 const overheadBytes = 12;
 
@@ -93,73 +107,6 @@ class Publisher implements TrackSource {
   }
 }
 
-/** Counts what it gets. */
-class Subscriber {
-  readonly #socket: Socket;
-  bytes = 0;
-
-  constructor(socket: Socket, latencies: number[] | undefined) {
-    this.#socket = socket;
-    socket.on("data", (chunk: Buffer) => {
-      this.bytes += chunk.length;
-      if (latencies === undefined) return;
-      const now = performance.now();
-      for (let at = chunk.indexOf(mark); at >= 0; at = chunk.indexOf(mark, at + mark.length)) {
-        if (at + mark.length + 8 <= chunk.length) latencies.push(now - chunk.readDoubleBE(at + mark.length));
-      }
-    });
-  }
-
-  close(): void {
-    this.#socket.destroy();
-  }
-}
-
-function subscribeTo(port: number, latencies: number[] | undefined): Promise<Subscriber> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ port, host: "127.0.0.1", noDelay: true, allowHalfOpen: false });
-    socket.on("error", reject);
-    socket.write(
-      "GET / HTTP/1.1\r\nhost: relay\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n" +
-        `sec-websocket-key: ${randomBytes(16).toString("base64")}\r\nsec-websocket-protocol: qmux-01.moq-lite-05\r\n\r\n`,
-    );
-    socket.once("data", () => {
-      const parameters = encodeParameters(
-        {
-          idleTimeoutMs: 60_000,
-          maxData: unlimited,
-          maxStreamDataBidiLocal: unlimited,
-          maxStreamDataBidiRemote: unlimited,
-          maxStreamDataUni: unlimited,
-          maxStreamsBidi: unlimited,
-          maxStreamsUni: unlimited,
-          recordMaxBytes: 16_382,
-        },
-        true,
-      );
-      const options = {
-        priority: 0,
-        ordered: false,
-        latencyMaxMs: 0,
-        startGroup: undefined,
-        endGroup: undefined,
-      };
-      const subscribe = concatBytes(
-        encodeType(2),
-        encodeSubscribe({ id: 0, broadcast: "bench", track: "video", ...options }, 5),
-      );
-      const stream = concatBytes(new Uint8Array([0x0a, 0x00, subscribe.length]), subscribe);
-      const setup = new Uint8Array([0x0b, 0x02, 0x03, 0x01, 0x01, 0x00]);
-      for (const frame of [parameters, setup, stream]) socket.write(masked(frame));
-      resolve(new Subscriber(socket, latencies));
-    });
-  });
-}
-
-/** A short binary WebSocket message from a client, masked with zeros. */
-const masked = (payload: Uint8Array): Uint8Array =>
-  concatBytes(new Uint8Array([0x82, 0x80 | payload.length, 0, 0, 0, 0]), payload);
-
 const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 async function run(row: Row, rival: Rival): Promise<string> {
@@ -182,7 +129,7 @@ async function run(row: Row, rival: Rival): Promise<string> {
   const idle = usage(child);
   const latencies: number[] | undefined = row.framesPerSecond > 0 ? [] : undefined;
   const subscribers: Subscriber[] = [];
-  while (subscribers.length < row.subscribers) subscribers.push(await subscribeTo(port, latencies));
+  while (subscribers.length < row.subscribers) subscribers.push(await subscribe(port, latencies));
   await new Promise((resolve) => setTimeout(resolve, 300));
   for (let warm = 0; warm < 10; warm++) {
     publisher.write();
@@ -207,11 +154,16 @@ async function run(row: Row, rival: Rival): Promise<string> {
   latencies?.sort((a, b) => a - b);
   const quantile = (q: number) =>
     latencies?.length ? latencies[Math.floor((latencies.length - 1) * q)]!.toFixed(1) : "-";
+  const latency = `${quantile(0.5)} / ${quantile(0.99)}`;
+  const { version } = subscribers[0]!;
   for (const subscriber of subscribers) subscriber.close();
   local.close(0, "done");
+  const exited = new Promise((resolve) => child.once("exit", resolve));
   child.kill();
+  await exited;
   return [
     rival.name,
+    `0${version}`,
     `1→${row.subscribers}`,
     `${row.frameBytes} B`,
     row.framesPerSecond || "unpaced",
@@ -219,7 +171,7 @@ async function run(row: Row, rival: Rival): Promise<string> {
     `${((deliveries / wanted) * 100).toFixed(1)} %`,
     `${(wireBytes / elapsed / 1e6).toFixed(0)} MB/s`,
     cpu.toFixed(2),
-    `${quantile(0.5)} / ${quantile(0.99)}`,
+    latency,
     `${(after.rssBytes / 2 ** 20).toFixed(0)} MB`,
     `${((after.rssBytes - idle.rssBytes) / 1024 / row.subscribers).toFixed(0)} KB`,
   ].join(" | ");
@@ -271,32 +223,38 @@ function usage({ pid }: ChildProcess): Usage {
   return { cpuMicros: (Number(fields[11]) + Number(fields[12])) * 10_000, rssBytes: pages * 4096 };
 }
 
-const ours: Rival = {
-  name: "postern",
+/** `library`: with WebTransport too, by way of that one. */
+const ours = (library?: "moq" | "quiche"): Rival => ({
+  name: library === undefined ? "postern" : `postern, ${library}`,
   async start() {
     const script = new URL("./live-relay.ts", import.meta.url);
-    const child = fork(script, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    const child = fork(script, library === undefined ? [] : [library], {
+      stdio: ["ignore", "inherit", "inherit", "ipc"],
+    });
     return { child, port: (await message(child)) as number };
   },
-};
+});
 
 const moqRelay = (binary: string): Rival => ({
   name: "moq-relay",
   async start() {
-    const at = "127.0.0.1:14443";
+    const at = "127.0.0.1:14453";
     const listen = ["--listen", at, "--listen-tls-generate", "localhost", "--web-http-listen", at];
     const child = spawn(binary, [...listen, "--auth-public", "**", "--log-level", "error"], {
       stdio: "ignore",
     });
     await new Promise((resolve) => setTimeout(resolve, 1_500));
-    return { child, port: 14_443 };
+    return { child, port: 14_453 };
   },
 });
 
-const rivals = [ours, ...(process.argv.includes("--beside") && beside ? [moqRelay(beside)] : [])];
+const rivals = [
+  ...(overWebTransport ? [ours("moq"), ours("quiche")] : [ours()]),
+  ...(process.argv.includes("--beside") && beside ? [moqRelay(beside)] : []),
+];
 console.log(
-  "relay | fan-out | frame | fps | deliveries/s | of wanted | wire | relay CPU µs/delivery | p50 / p99 ms | RSS | RSS/conn",
+  "relay | moq-lite | fan-out | frame | fps | deliveries/s | of wanted | wire | relay CPU µs/delivery | p50 / p99 ms | RSS | RSS/conn",
 );
-console.log("---|---|---|---|---|---|---|---|---|---|---");
+console.log("---|---|---|---|---|---|---|---|---|---|---|---");
 for (const row of rows) for (const rival of rivals) console.log(await run(row, rival));
 process.exit(0);

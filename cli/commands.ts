@@ -10,9 +10,19 @@ export const commandGroups: Readonly<Record<string, readonly CommandEntry[]>> = 
       load: async () => (await import("./config.ts")).config,
     },
     {
-      name: "token",
-      summary: "make keys and tokens for the live mode, and look into them",
-      load: async () => (await import("./token.ts")).token,
+      name: "token key",
+      summary: "make a key that live tokens are signed with",
+      load: async () => (await import("./token-key.ts")).tokenKey,
+    },
+    {
+      name: "token mint",
+      summary: "print a token for the live mode",
+      load: async () => (await import("./token-mint.ts")).tokenMint,
+    },
+    {
+      name: "token inspect",
+      summary: "tell what a live token says, and whether it is valid",
+      load: async () => (await import("./token-inspect.ts")).tokenInspect,
     },
   ],
   "Send and receive": [

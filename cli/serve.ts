@@ -1,12 +1,12 @@
-import { compose } from "#daemon/compose.ts";
+import { compose, type Daemon } from "#daemon/compose.ts";
 import { allOptions, collectOptions, OptionError, optionGroups } from "#daemon/options.ts";
 import { optionsHelp } from "#daemon/options-help.ts";
-import { createLogger } from "#daemon/telemetry.ts";
+import { createLogger, rustLogLevel } from "#daemon/telemetry.ts";
 import type { Command } from "./command.ts";
 
 const help = () => `postern serve: run the relay.
 
-Usage: postern serve [OPTIONS]
+Usage: postern serve [FILE.toml] [OPTIONS]
 
   postern serve                                  on 127.0.0.1:8080, messages kept in ./postern.db
   postern serve --bind 0.0.0.0 --port 80         open to others
@@ -31,13 +31,20 @@ export const serve: Command = {
     } catch (error) {
       return failed(error);
     }
-    const { config } = collected;
+    const { config, notices } = collected;
+    const rustLevel = rustLogLevel(process.env);
     // The database holds ids, which are secrets: it is nobody else's to read.
     process.umask(0o077);
-    const log = createLogger(config, process.stderr.isTTY === true);
+    const log = createLogger(
+      { ...config, logLevel: rustLevel ?? config.logLevel },
+      process.stderr.isTTY === true,
+    );
+    if (rustLevel) log.info({ level: rustLevel }, "RUST_LOG decides how much is logged");
+    for (const notice of notices) log.warn(notice);
     try {
       const daemon = await compose(config, log, process.env);
       const stopped = stopSignal();
+      reloadOnSignal(daemon);
       process.stdout.write(`postern ready on ${daemon.url}\n`);
       log.info({ signal: await stopped }, "stopping");
       await daemon.close();
@@ -60,6 +67,12 @@ function stopSignal(): Promise<NodeJS.Signals> {
     process.on("SIGTERM", stop);
     process.on("SIGINT", stop);
   });
+}
+
+/** SIGUSR1 as the original relay has it, SIGHUP as service managers do; from a terminal that one means it was closed. */
+function reloadOnSignal(daemon: Daemon): void {
+  process.on("SIGUSR1", () => daemon.reload());
+  if (!process.stdin.isTTY) process.on("SIGHUP", () => daemon.reload());
 }
 
 function failed(error: unknown): number {

@@ -91,16 +91,18 @@ describe("postern token", () => {
 
   for (const [name, args, says] of [
     ["nothing", [], /^$/],
-    ["an unknown verb", ["make"], /key new, mint or inspect/],
+    ["an unknown verb", ["make"], /token make: no such command/],
     ["an unknown flag", ["mint", "--kee", "x"], /--kee/],
-    ["an unknown algorithm", ["key", "new", "--alg", "none", "--out", "x"], /one of HS256/],
+    ["an unknown algorithm", ["key", "new", "--alg", "none", "--out", "x"], /--alg: "none".*HS256/],
     [
       "a public half of a secret",
       ["key", "new", "--alg", "HS256", "--out", "x", "--public", "y"],
       /one shared/,
     ],
+    ["half a verb", ["key", "--out", "x"], /Say new/],
+    ["a span that is none", ["mint", "--key", "x", "--expires", "soon"], /--expires: "soon".*2h/],
     ["no key", ["mint", "--get", ""], /--key FILE is needed/],
-    ["what is no token", ["inspect", "abc"], /this is no token/],
+    ["what is no token", ["inspect", "abc"], /This is no token/],
   ] as const) {
     test(`answers ${name} with exit code 2`, async () => {
       const { code, stderr } = await postern(...args);

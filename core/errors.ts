@@ -64,6 +64,11 @@ export const errorTable = {
     text: "The token issuer's key is not known yet",
     advice: "The relay keeps trying to reach the issuer; try again.",
   },
+  auth_unavailable: {
+    status: 502,
+    text: "The authorization service did not answer",
+    advice: "Who decides about this session cannot be asked now; try again.",
+  },
   not_enabled: {
     status: 501,
     text: "Not enabled",

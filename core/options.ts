@@ -3,7 +3,16 @@
  * in `docs/options.md`. Declared beside the part that reads it; collected in `daemon/`.
  */
 export interface OptionSpec<T> {
-  readonly kind: "flag" | "integer" | "duration" | "bytes" | "text" | "list" | "choice" | "count";
+  readonly kind:
+    | "flag"
+    | "integer"
+    | "fraction"
+    | "duration"
+    | "bytes"
+    | "text"
+    | "list"
+    | "choice"
+    | "count";
   readonly default: T;
   /** One or two sentences for an operator: what it does and when to change it. */
   readonly doc: string;
@@ -93,7 +102,7 @@ interface Bounded extends Common<number> {
 
 function bounded(
   bounds: Bounded,
-  kind: "integer" | "duration" | "bytes",
+  kind: "integer" | "fraction" | "duration" | "bytes",
   noun: string,
   read: (text: string) => number | undefined,
   show: (value: number) => string,
@@ -120,6 +129,17 @@ export function integer(of: Bounded): OptionSpec<number> {
     "integer",
     "a whole number",
     (text) => (/^\d{1,15}$/.test(text.trim()) ? Number(text) : undefined),
+    String,
+  );
+}
+
+/** A part of a whole, 0 to 1. */
+export function fraction(of: Common<number>): OptionSpec<number> {
+  return bounded(
+    { ...of, atMost: 1 },
+    "fraction",
+    "a number",
+    (text) => (/^\d(\.\d{1,6})?$/.test(text.trim()) ? Number(text) : undefined),
     String,
   );
 }
@@ -152,6 +172,28 @@ export function bytes(of: Bounded): OptionSpec<number> {
     (text) => parseWithUnit(text, byteUnits, 1),
     (value) => formatWithUnit(value, byteUnits),
   );
+}
+
+/** A size in bytes, or a share of the machine's memory: `75%` is 0.75. Sizes have bounds above 1. */
+export function memory(of: Bounded & { atLeast: number }): OptionSpec<number> {
+  const size = bytes(of);
+  const allowed = `${size.allowed}, or a share of the memory such as 75%`;
+  return {
+    ...size,
+    allowed,
+    parse(text) {
+      const percent = /^(\d{1,3})%$/.exec(text.trim())?.[1];
+      if (percent === undefined) {
+        try {
+          return size.parse(text);
+        } catch {
+          return refuse(allowed);
+        }
+      }
+      return Number(percent) >= 1 && Number(percent) <= 100 ? Number(percent) / 100 : refuse(allowed);
+    },
+    format: (value) => (value <= 1 ? `${Math.round(value * 100)}%` : size.format(value)),
+  };
 }
 
 /** On or off. As a flag it takes no value; `--no-NAME` switches it off. */
@@ -202,6 +244,21 @@ export function list(
       return pattern && parts.some((part) => !pattern.test(part)) ? refuse(allowed) : parts;
     },
     format: (value) => value.join(","),
+  });
+}
+
+/**
+ * Prefixes of names, joined by commas, where the empty text is a prefix too: that of everything. Unset, and an empty list
+ * in a file, is none.
+ */
+export function prefixes(
+  of: Common<readonly string[] | undefined>,
+): OptionSpec<readonly string[] | undefined> {
+  return spec(of, {
+    kind: "list",
+    allowed: 'prefixes of names joined by commas; "" is everything',
+    parse: (value) => value.split(",").map((part) => part.trim()),
+    format: (value) => value?.join(",") ?? "",
   });
 }
 

@@ -1,15 +1,11 @@
-import { Counter, type Metric, type Registry } from "prom-client";
+import { Counter, type Registry } from "prom-client";
+import { Durations } from "#core/durations.ts";
+import { registerHistogram } from "./histogram.ts";
 
 /** Seconds: from a request that is answered at once to one that waited as long as `/link` allows. */
-const durationBuckets: readonly number[] = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 30, 120, 600];
+const durationBounds: readonly number[] = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 30, 120, 600];
 
 const methods = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
-
-interface Durations {
-  /** How many were within each bucket's bound and above the one before; the last is for what took longer. */
-  readonly counts: number[];
-  sum: number;
-}
 
 /**
  * Requests answered and how long they took. Counted in plain numbers, because this runs for every request, and handed to
@@ -28,13 +24,10 @@ export class AnswerMetrics {
 
     let durations = this.#durations.get(route);
     if (!durations) {
-      durations = { counts: Array<number>(durationBuckets.length + 1).fill(0), sum: 0 };
+      durations = new Durations(durationBounds);
       this.#durations.set(route, durations);
     }
-    let bucket = 0;
-    while (bucket < durationBuckets.length && seconds > durationBuckets[bucket]!) bucket++;
-    durations.counts[bucket]!++;
-    durations.sum += seconds;
+    durations.observe(seconds);
   }
 
   register(registry: Registry): void {
@@ -50,42 +43,11 @@ export class AnswerMetrics {
         for (const { labels, count } of requests.values()) this.inc(labels, count);
       },
     });
-    // The library's histogram only takes single observations; the counts are here already.
-    const histogram: Scraped = {
-      name: histogramName,
-      help: "From a request's headers to its answer, waiting included.",
-      type: "histogram",
-      aggregator: "sum",
-      get: async () => ({ ...histogram, values: [...durations].flatMap(histogramRows) }),
-    };
-    registry.registerMetric(histogram as unknown as Metric);
+    registerHistogram(
+      registry,
+      "postern_http_request_duration_seconds",
+      "From a request's headers to its answer, waiting included.",
+      () => [...durations].map(([route, each]) => [{ route }, each]),
+    );
   }
-}
-
-const histogramName = "postern_http_request_duration_seconds";
-
-/** What the registry asks of a metric when it is scraped. */
-interface Scraped {
-  readonly name: string;
-  readonly help: string;
-  readonly type: "histogram";
-  readonly aggregator: "sum";
-  get(): Promise<unknown>;
-}
-
-type Row = { labels: Record<string, string | number>; metricName: string; value: number };
-
-function histogramRows([route, { counts, sum }]: [string, Durations]): Row[] {
-  let within = 0;
-  const rows = counts.map((count, at): Row => {
-    within += count;
-    return {
-      labels: { le: durationBuckets[at] ?? "+Inf", route },
-      metricName: `${histogramName}_bucket`,
-      value: within,
-    };
-  });
-  rows.push({ labels: { route }, metricName: `${histogramName}_sum`, value: sum });
-  rows.push({ labels: { route }, metricName: `${histogramName}_count`, value: within });
-  return rows;
 }

@@ -1,11 +1,13 @@
 import { resolve } from "node:path";
 import { systemClock } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
+import { AcceptHealth } from "#edge/http/accept-health.ts";
 import { ClientAddresses } from "#edge/http/client-address.ts";
 import { withCors } from "#edge/http/cors.ts";
-import { inheritedSocket, type Listener, listen } from "#edge/http/listener.ts";
-import type { ListenAt } from "#edge/http/listener-setup.ts";
+import { type Listener, listen } from "#edge/http/listener.ts";
+import type { ListenAt, WebSocketUpgrades } from "#edge/http/listener-setup.ts";
 import { type Gate, rateLimitGate } from "#edge/http/rate-limit.ts";
+import { isMailboxPath } from "#modes/mailbox/routes.ts";
 import { Rendezvous } from "#modes/rendezvous/rendezvous.ts";
 import { rendezvousRoutes } from "#modes/rendezvous/routes.ts";
 import { openMemoryRendezvousStore } from "#store/memory/rendezvous-store.ts";
@@ -13,11 +15,17 @@ import { openSqliteRendezvousStore } from "#store/sqlite/rendezvous-store.ts";
 import type { Handler, RelayRequest } from "#wire/http/request.ts";
 import { emptyReply, type Match, type Routes } from "#wire/http/router.ts";
 import { buildInfo } from "./build-info.ts";
-import { composeMailbox } from "./compose-mailbox.ts";
-import { listenLiveWebTransport, openLive } from "./live.ts";
+import { openCertificates, readClientRoots } from "./certificates.ts";
+import { composeMailbox, type MailboxParts } from "./compose-mailbox.ts";
+import { hostAndPort, publicAddresses } from "./listen-addresses.ts";
+import { type LiveParts, openLive } from "./live.ts";
+import { measureAccepts } from "./live-metrics.ts";
+import { liveOps } from "./live-ops.ts";
+import { listenLiveSockets } from "./live-sockets.ts";
+import { listenLiveWebTransport } from "./live-webtransport.ts";
 import { openApiRoutes } from "./openapi.ts";
 import { opsHandler } from "./ops.ts";
-import { type Config, OptionError } from "./options.ts";
+import type { Config } from "./options.ts";
 import { pageParts } from "./page.ts";
 import { type Logger, Metrics } from "./telemetry.ts";
 
@@ -29,6 +37,8 @@ export interface Daemon {
   readonly url: string;
   /** Where the operations listener is; undefined when it is off. */
   readonly opsUrl: string | undefined;
+  /** Reads certificates again. */
+  reload(): void;
   /** Answers what is under way, closes the store. At `shutdownTimeoutMs` it cuts what is left. */
   close(): Promise<void>;
 }
@@ -46,6 +56,9 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
   await using starting = new AsyncDisposableStack();
   const database = databasePath(config, env);
   const inMemory = config.persistDb === "memory";
+  const kept = inMemory ? undefined : database;
+  const certificates = await openCertificates(config, kept, clock, report);
+  if (certificates) starting.use(certificates);
   const store = starting.use(
     inMemory ? openMemoryRendezvousStore(config) : await openSqliteRendezvousStore(database, config, clock),
   );
@@ -73,51 +86,87 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
     handler: everything,
     opened: starting,
   });
-  const live = await openLive(config, inMemory ? undefined : database, starting, clock, log, metrics, report);
+  const live = await openLive(config, kept, certificates, starting, clock, log, metrics, report);
   const page = pageParts(config, live !== undefined);
   routes.push(...mailbox.routes, ...page, rendezvousRoutes(rendezvous), openApiRoutes());
   routes.push(...(live?.routes ?? []));
 
   const policy = config.corsAllowAll ? ["mirror"] : config.cors;
   const handler = withCors(policy, router(routes, metrics, log, rateLimitGate(config, clock)));
-  const tls = tlsFiles(config);
   const shared = { limits: config, addresses: new ClientAddresses(config.trustedProxies), report };
-  const main = await listen({
-    ...shared,
-    at: inheritedSocket(env, process.pid) ?? listenAddress(config),
-    handler,
-    ...(live ? { onUpgrade: (...upgrade) => void live.webSocket.upgrade(...upgrade) } : {}),
-    ...(tls ? { tls } : {}),
-  });
-  starting.defer(() => main.close(0));
+  const accepts: AcceptHealth[] = [];
+  const acceptsOf = (name: string) => {
+    const health = new AcceptHealth(name, () => clock.now());
+    accepts.push(health);
+    return health;
+  };
+  const clientRoots = await readClientRoots(config);
+  const listeners: Listener[] = [];
+  for (const { at, tls } of publicAddresses(config, env)) {
+    const listener = await listen({
+      ...shared,
+      at,
+      handler,
+      health: acceptsOf(listeners.length === 0 ? "web" : `web-${listeners.length + 1}`),
+      upgrades: upgradesOf(config, mailbox, live),
+      ...(tls ? { tls: certificates!, ...(clientRoots && { clientRoots }) } : {}),
+    });
+    starting.defer(() => listener.close(0));
+    listeners.push(listener);
+  }
+  const { url, at } = listeners[0]!;
+  for (const further of listeners.slice(1)) log.info({ url: further.url }, "further public listener");
+  if (live) await listenLiveSockets(live, config, { clock, log, metrics, report }, starting);
   live?.peers.start();
-  const port = Number(new URL(main.url).port);
-  const webTransport =
-    live &&
-    (await listenLiveWebTransport(live, config, { host: config.bind!, port }, clock, log, metrics, report));
-  if (webTransport) starting.defer(() => webTransport.close());
-  metrics.gauge("postern_connections", "Connections open on the public listener.", () => main.connections());
+  if (live) {
+    await listenLiveWebTransport(live, config, at, certificates, { clock, log, metrics, report }, starting);
+  }
+  const sum = (count: (listener: Listener) => number) => () =>
+    listeners.reduce((total, listener) => total + count(listener), 0);
+  const connections = sum((listener) => listener.connections());
+  metrics.gauge("postern_connections", "Connections open on the public listeners.", connections);
+  metrics.gauge("relay_connections_active", "Connections open on the public listeners.", connections);
+  metrics.counter(
+    "relay_connections_total",
+    "Connections accepted.",
+    sum((listener) => listener.accepted()),
+  );
+  metrics.counter(
+    "relay_connection_errors_total",
+    "Connections refused for want of room.",
+    sum((listener) => listener.dropped()),
+  );
   const ops = await listenForOps(config, (at) =>
     listen({
       ...shared,
       at,
-      handler: opsHandler({ metrics, build: buildInfo(), isReady: () => ready, token: config.metricsToken }),
+      health: acceptsOf("internal"),
+      handler: opsHandler({
+        metrics,
+        build: buildInfo(),
+        isReady: () => ready,
+        token: config.metricsToken,
+        publicKey: mailbox.identity?.publicKey,
+        live: live && liveOps(live, () => (ready = false)),
+      }),
     }),
   );
+  measureAccepts(accepts, metrics);
   if (ops) log.info({ url: ops.url }, "operations listener");
 
   ready = true;
   const running = starting.move();
   return {
-    url: main.url,
+    url,
     opsUrl: ops?.url,
+    reload: () => certificates?.reload(),
     async close() {
       ready = false;
       rendezvous.drain();
       mailbox.drain();
       live?.peers.close();
       const drained = live?.live.drain();
-      await main.close(config.shutdownTimeoutMs);
+      await Promise.all(listeners.map((listener) => listener.close(config.shutdownTimeoutMs)));
       await drained;
       await ops?.close(0);
       await running.disposeAsync();
@@ -139,50 +188,46 @@ function router(parts: readonly Routes[], metrics: Metrics, log: Logger, gate?: 
   };
   return async (request) => {
     const begin = performance.now();
+    metrics.began();
     const match = find(request);
-    const response = await (gate ? gate(request, match.respond) : match.respond());
-    const seconds = (performance.now() - begin) / 1000;
-    metrics.answered(match.route, request.method, response.status, seconds);
+    let status = 500;
+    let response: Response;
+    let seconds: number;
+    try {
+      response = await (gate ? gate(request, match.respond) : match.respond());
+      status = response.status;
+    } finally {
+      seconds = (performance.now() - begin) / 1000;
+      metrics.answered(match.route, request.method, status, seconds);
+    }
     if (log.isLevelEnabled("debug")) {
       const { route } = match;
-      log.debug({ route, method: request.method, status: response.status, seconds }, "answered");
+      log.debug({ route, method: request.method, status, seconds }, "answered");
     }
     return response;
+  };
+}
+
+/** Other relays first, then live, which has every path but the mailbox's. */
+function upgradesOf(
+  config: Config,
+  { upgrades: peers }: MailboxParts,
+  live: LiveParts | undefined,
+): WebSocketUpgrades {
+  const isLive = (target: string) =>
+    live !== undefined && config.webWs && !(config.mailbox && isMailboxPath(target.split("?", 1)[0]!));
+  return {
+    owns: (target) => peers?.owns(target) || isLive(target),
+    take(request, socket, head) {
+      if (peers?.owns(request.url!)) peers.take(request, socket, head);
+      else void live?.webSocket.upgrade(request, socket, head);
+    },
   };
 }
 
 /** A service manager's state directory, else where the daemon was started. */
 function databasePath(config: Config, env: NodeJS.ProcessEnv): string {
   return resolve(env.STATE_DIRECTORY ?? ".", config.persistDb!);
-}
-
-/** `listen` wins over `bind` and `port`. Its operators promised TLS in front of what is open to others. */
-function listenAddress({ listen, bind, port, tlsVerified, tlsCert }: Config): ListenAt {
-  if (listen === undefined) return { host: bind!, port };
-  const at = hostAndPort(listen);
-  const isLoopback = at.host === "localhost" || at.host === "::1" || at.host.startsWith("127.");
-  if (!isLoopback && !tlsVerified && tlsCert === undefined) {
-    throw new Error(
-      `--listen ${listen} is open to others: put TLS in front and set --tls-verified, or give --tls-cert and --tls-key`,
-    );
-  }
-  return at;
-}
-
-function hostAndPort(address: string): { host: string; port: number } {
-  const colon = address.lastIndexOf(":");
-  return {
-    host: address.slice(0, colon).replace(/^\[(.*)\]$/, "$1"),
-    port: Number(address.slice(colon + 1)),
-  };
-}
-
-function tlsFiles({ tlsCert, tlsKey }: Config): { cert: string; key: string } | undefined {
-  if (tlsCert !== undefined && tlsKey !== undefined) return { cert: tlsCert, key: tlsKey };
-  if (tlsCert === undefined && tlsKey === undefined) return undefined;
-  throw new OptionError(
-    `--${tlsCert ? "tls-key" : "tls-cert"}: missing; TLS needs both tls-cert and tls-key.`,
-  );
 }
 
 async function listenForOps(

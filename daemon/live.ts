@@ -1,28 +1,27 @@
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { totalmem } from "node:os";
+import { constants, deflateRawSync } from "node:zlib";
 import { type Clock, systemEntropy } from "#core/clock.ts";
-import { watchTlsFiles } from "#edge/http/tls-files.ts";
-import { dialWebSocket } from "#edge/websocket/dial.ts";
+import { type Certificates, certificateHash } from "#edge/tls/certificates.ts";
 import { LiveWebSocket, type LiveWebSocketOptions } from "#edge/websocket/live-websocket.ts";
-import {
-  listenWebTransport,
-  WebTransportUnavailableError,
-} from "#edge/webtransport/webtransport-listener.ts";
+import type { WebTransportListener } from "#edge/webtransport/webtransport-listener.ts";
 import type { AccessPolicy } from "#modes/live/auth/authorize.ts";
-import { KeyError, parseKeyFile, verifyingKey } from "#modes/live/auth/key.ts";
-import { firstOf, type KeySource, keyFolder, oneKey } from "#modes/live/auth/key-source.ts";
-import { publicAccess, publicAccessWarning } from "#modes/live/auth/public-access.ts";
-import { certificateHash } from "#modes/live/certificate.ts";
+import { publicAccessWarning } from "#modes/live/auth/public-access.ts";
 import type { Grant } from "#modes/live/grant.ts";
 import { Live } from "#modes/live/live.ts";
 import { Peers } from "#modes/live/peers.ts";
 import { liveRoutes } from "#modes/live/routes.ts";
+import { StatsBroadcasts } from "#modes/live/stats-broadcasts.ts";
 import type { Routes } from "#wire/http/router.ts";
 import { every } from "./every.ts";
+import { liveAccess, textOf } from "./live-access.ts";
+import { dialBy } from "./live-dial.ts";
+import { measureDrain, measureTraffic } from "./live-metrics.ts";
 import { type Config, OptionError } from "./options.ts";
 import { openPrivacyPass } from "./privacy-pass.ts";
-import { revokedTokens } from "./revoked-tokens.ts";
 import type { Logger, Metrics } from "./telemetry.ts";
+
+/** Without a key and without anything public, private tokens alone let somebody in. */
+const nobody: AccessPolicy = { keys: undefined, public: undefined };
 
 export interface LiveParts {
   readonly live: Live;
@@ -31,6 +30,9 @@ export interface LiveParts {
   readonly routes: readonly Routes[];
   /** Started once the daemon listens. */
   readonly peers: Peers;
+  readonly limits: LiveWebSocketOptions;
+  /** Set once it listens. */
+  webTransport: WebTransportListener | undefined;
 }
 
 /**
@@ -40,29 +42,39 @@ export interface LiveParts {
 export async function openLive(
   config: Config,
   database: string | undefined,
+  certificates: Certificates | undefined,
   opening: AsyncDisposableStack,
   clock: Clock,
   log: Logger,
   metrics: Metrics,
   report: (error: unknown) => void,
 ): Promise<LiveParts | undefined> {
-  const [keys, open] = [await keysOf(config), publicAccess(config)];
-  if (!keys && !open && !config.privacypassEnabled && !config.privacypassServe) {
+  const access = await liveAccess(config, clock);
+  if (!access && !config.privacypassEnabled && !config.privacypassServe) {
     if (config.clusterRoot.length > 0)
       throw new OptionError("--cluster-root: needs auth-key or auth-public.");
     return undefined;
   }
-  const privacy = opening.use(await openPrivacyPass(config, keys, database, clock, log, report));
-  const revoked = config.authRevoked === undefined ? undefined : revokedTokens(config.authRevoked);
-  const policy: AccessPolicy = { keys, revoked, public: open, privacyPass: privacy.privacyPass };
+  const privacy = opening.use(await openPrivacyPass(config, access?.keys, database, clock, log, report));
+  const policy: AccessPolicy = { ...(access ?? nobody), privacyPass: privacy.privacyPass };
   const warning = publicAccessWarning(policy.public);
   if (warning) log.warn(warning);
-  const certificateHashes = async () => {
-    if (config.tlsCert === undefined) return [];
-    const hash = await certificateHash(await readFile(config.tlsCert, "utf8"));
-    return hash === undefined ? [] : [hash];
-  };
-  const live = new Live({ clock, entropy: systemEntropy, options: config, policy, certificateHashes });
+  // The one that WebTransport is served with first: who asks for one hash alone asks for that.
+  const certificateHashes = async () => [
+    ...new Set([
+      ...(parts.webTransport ? [parts.webTransport.certificateHash] : []),
+      ...(certificates?.pairs.map(({ cert }) => certificateHash(cert)) ?? []),
+      ...(certificates?.retiredHashes ?? []),
+    ]),
+  ];
+  const live = new Live({
+    clock,
+    entropy: systemEntropy,
+    options: { ...config, liveCacheMaxBytes: bytesOfMemory(config.liveCacheMaxBytes) },
+    policy,
+    domains: config.authDomain,
+    certificateHashes,
+  });
   opening.defer(every(config.authRecheckMs, clock, () => void live.recheck().catch(report)));
   const webSocketOptions = webSocketOptionsOf(config);
   const webSocket = new LiveWebSocket(live, webSocketOptions, clock, report);
@@ -73,67 +85,35 @@ export async function openLive(
     entropy: systemEntropy,
     options: config,
     token: await tokenOf(config),
-    dial: (url, open) => dialWebSocket(url, dialOptions, clock, open),
+    dial: dialBy(dialOptions, clock),
     onTrouble: (what) => log.info({ what }, "a link with another relay of the cluster is down"),
   });
   metrics.gauge("postern_live_cluster_links", "Links with other relays that are up.", () => peers.linked);
   measure(live, metrics);
-  return { live, webSocket, peers, routes: [liveRoutes(live), ...privacy.routes] };
+  measureTraffic(live.relay, metrics);
+  measureDrain(live, metrics);
+  if (config.statsEnabled) {
+    const deflate = (bytes: Uint8Array) => deflateRawSync(bytes, { finishFlush: constants.Z_SYNC_FLUSH });
+    const stats = new StatsBroadcasts({ relay: live.relay, clock, options: config, deflate });
+    stats.start();
+    opening.defer(() => stats.close());
+  }
+  const routes = [liveRoutes(live), ...privacy.routes];
+  const parts: LiveParts = {
+    live,
+    webSocket,
+    peers,
+    routes,
+    limits: webSocketOptions,
+    webTransport: undefined,
+  };
+  return parts;
 }
 
-/** WebTransport beside the public listener, at the same port; undefined where it is off. */
-export async function listenLiveWebTransport(
-  { live }: LiveParts,
-  config: Config,
-  at: { host: string; port: number },
-  clock: Clock,
-  log: Logger,
-  metrics: Metrics,
-  report: (error: unknown) => void,
-): Promise<{ close(): Promise<void> } | undefined> {
-  if (config.webtransport === "off") return undefined;
-  if (config.tlsCert === undefined || config.tlsKey === undefined) {
-    throw new OptionError("--webtransport: needs tls-cert and tls-key.");
-  }
-  log.warn(
-    "WebTransport runs on an old QUIC library with known weaknesses. Keep it away from the open internet.",
-  );
-  const [cert, key] = await Promise.all([readFile(config.tlsCert, "utf8"), readFile(config.tlsKey, "utf8")]);
-  const { connectionWindowBytes, streamWindowBytes, streamsMax, idleTimeoutMs, pingIntervalMs } =
-    webSocketOptionsOf(config);
-  const limits = { connectionWindowBytes, streamWindowBytes, streamsMax, idleTimeoutMs, pingIntervalMs };
-  try {
-    const listener = await listenWebTransport(live, { ...at, cert, key, ...limits }, clock, report);
-    const files = { cert: config.tlsCert, key: config.tlsKey };
-    const unwatch = watchTlsFiles(files, (pair) => listener.renew(pair), report);
-    metrics.gauge("postern_live_webtransport_connections", "QUIC connections.", () => listener.connections());
-    return {
-      async close() {
-        unwatch();
-        await listener.close();
-      },
-    };
-  } catch (error) {
-    if (error instanceof WebTransportUnavailableError)
-      throw new OptionError(`--webtransport: ${error.message}.`);
-    throw error;
-  }
-}
-
-async function keysOf({ authKey, authKeyDir }: Config): Promise<KeySource | undefined> {
-  const sources: KeySource[] = [];
-  if (authKeyDir !== undefined) sources.push(keyFolder((name) => textOf(join(authKeyDir, name))));
-  if (authKey !== undefined) {
-    const text = await textOf(authKey);
-    if (text === undefined) throw new OptionError("--auth-key: the file cannot be read.");
-    try {
-      sources.push(oneKey(await verifyingKey(parseKeyFile(text))));
-    } catch (error) {
-      if (error instanceof KeyError) throw new OptionError(`--auth-key: ${error.message}.`);
-      throw error;
-    }
-  }
-  return sources.length === 0 ? undefined : firstOf(...sources);
+/** Of what the process may use, where it is told of a bound. */
+function bytesOfMemory(sizeOrShare: number): number {
+  const available = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
+  return sizeOrShare <= 1 ? Math.floor(sizeOrShare * available) : sizeOrShare;
 }
 
 async function tokenOf({ clusterToken }: Config): Promise<string | undefined> {
@@ -142,8 +122,6 @@ async function tokenOf({ clusterToken }: Config): Promise<string | undefined> {
   if (text === undefined) throw new OptionError("--cluster-token: the file cannot be read.");
   return text.trim();
 }
-
-const textOf = (path: string): Promise<string | undefined> => readFile(path, "utf8").catch(() => undefined);
 
 const webSocketOptionsOf = (config: Config): LiveWebSocketOptions => ({
   connectionWindowBytes: config.liveWindowBytes,

@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { runPostern, startPostern } from "./support/postern.ts";
+import { opsUrlOf, runPostern, startPostern } from "./support/postern.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const read = (name: string) => readFileSync(`${root}${name}`, "utf8");
@@ -20,9 +19,7 @@ describe("the files in ops/", () => {
       "--log-format",
       "json",
     ]);
-    while (!relay.log().includes("operations listener")) await once(relay.process.stderr!, "data");
-    const ops = /"url":"([^"]+)"/.exec(relay.log())?.[1];
-    const metrics = await (await fetch(`${ops}/metrics`)).text();
+    const metrics = await (await fetch(`${await opsUrlOf(relay)}/metrics`)).text();
     for (const file of ["ops/prometheus/alerts.yml", "ops/grafana/postern.json", "docs/guides/operate.md"]) {
       const names = new Set(read(file).match(/\b(postern|process|nodejs)_[a-z0-9_]+/g));
       assert.ok(names.size > 0, file);

@@ -3,6 +3,8 @@ import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { joinBytes } from "#core/bytes.ts";
 import { RelayError } from "#core/errors.ts";
 import type { EdgeContext, RelayRequest } from "#wire/http/request.ts";
+import type { ClientCertificate } from "#wire/live/acceptor.ts";
+import { clientCertificateOf } from "./client-certificate.ts";
 import { originForm } from "./origin-form.ts";
 
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
@@ -52,6 +54,11 @@ export class EdgeRequest implements RelayRequest, EdgeContext {
 
   get edge(): EdgeContext {
     return this;
+  }
+
+  get clientCertificate(): ClientCertificate | undefined {
+    const request = this.#request;
+    return clientCertificateOf("stream" in request ? request.stream.session?.socket : request.socket);
   }
 
   get source(): string | undefined {

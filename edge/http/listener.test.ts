@@ -12,6 +12,7 @@ import { RelayError } from "#core/errors.ts";
 import { temporaryFolder } from "#tests/support/temporary-folder.ts";
 import { Reply } from "#wire/http/reply.ts";
 import { type Handler, readBody } from "#wire/http/request.ts";
+import { watchCertificateFiles } from "../tls/certificate-files.ts";
 import { ClientAddresses } from "./client-address.ts";
 import { type Listener, listen } from "./listener.ts";
 import type { ListenerLimits, ListenerSetup } from "./listener-setup.ts";
@@ -251,9 +252,10 @@ describe("TLS", () => {
     return pair;
   }
 
-  const nameAt = (port: number) =>
+  const nameAt = (port: number, servername?: string) =>
     new Promise<string>((resolve, reject) => {
-      const socket = tls.connect({ port, host: "127.0.0.1", rejectUnauthorized: false }, () => {
+      const at = { port, host: "127.0.0.1", ...(servername ? { servername } : {}) };
+      const socket = tls.connect({ ...at, rejectUnauthorized: false }, () => {
         resolve(String(socket.getPeerCertificate().subject.CN));
         socket.destroy();
       });
@@ -267,11 +269,12 @@ describe("TLS", () => {
     const files = { cert: folder.file("live.crt"), key: folder.file("live.key") };
     copyFileSync(first.cert, files.cert);
     copyFileSync(first.key, files.key);
+    using certificates = watchCertificateFiles([files], () => {});
     await using at = await open(
       async (request) =>
         new Reply(200, [["etag", '"1"']], new TextDecoder().decode(await readBody(request, 100))),
       {},
-      { tls: files },
+      { tls: certificates },
     );
     assert.match(at.url, /^https:/);
 
@@ -296,5 +299,28 @@ describe("TLS", () => {
     copyFileSync(second.cert, files.cert);
     copyFileSync(second.key, files.key);
     while ((await nameAt(at.port)) !== "second");
+  });
+
+  test("serves each host with its own certificate, others with the first", async () => {
+    using folder = temporaryFolder();
+    const pairs = ["one.test", "two.test"].map((name) => certify(folder, name));
+    using certificates = watchCertificateFiles(pairs, () => {});
+    await using at = await open(ok, {}, { tls: certificates });
+    assert.equal(await nameAt(at.port, "two.test"), "two.test");
+    assert.equal(await nameAt(at.port, "one.test"), "one.test");
+    assert.equal(await nameAt(at.port, "three.test"), "one.test");
+    assert.equal(await nameAt(at.port), "one.test");
+  });
+
+  test("a key that is not the certificate's is told, and the old pair stays", async () => {
+    using folder = temporaryFolder();
+    const [first, second] = [certify(folder, "first"), certify(folder, "second")];
+    const failures: unknown[] = [];
+    using certificates = watchCertificateFiles([first], (error) => failures.push(error));
+    const [before] = certificates.pairs;
+    copyFileSync(second.cert, first.cert);
+    certificates.reload();
+    assert.match(String(failures[0]), /key/);
+    assert.deepEqual(certificates.pairs, [before]);
   });
 });

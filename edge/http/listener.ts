@@ -2,17 +2,23 @@ import { once } from "node:events";
 import http from "node:http";
 import http2 from "node:http2";
 import net, { type AddressInfo, type Server, type Socket } from "node:net";
+import type { SecureContextOptions } from "node:tls";
+import { secureContexts } from "../tls/secure-contexts.ts";
 import { EdgeRequest, type NodeRequest, type NodeResponse } from "./edge-request.ts";
 import { PlainServer } from "./http1/plain-server.ts";
 import type { ListenerSetup } from "./listener-setup.ts";
-import { readTlsFiles, watchTlsFiles } from "./tls-files.ts";
 import { writeResponse } from "./write-response.ts";
 
 /** A listening HTTP server: HTTP/1.1, and over TLS also HTTP/2. */
 export interface Listener {
   /** The URL it really listens at. */
   readonly url: string;
+  /** The same in parts: an address, and the port even where the URL leaves it out. */
+  readonly at: { readonly host: string; readonly port: number };
   connections(): number;
+  /** Connections accepted so far, and those that were dropped because `maxConnections` were open. */
+  accepted(): number;
+  dropped(): number;
   /** Stops accepting and closes each connection when its answer is out; at `graceMs` cuts what is left. */
   close(graceMs: number): Promise<void>;
 }
@@ -54,13 +60,20 @@ export async function listen(setup: ListenerSetup): Promise<Listener> {
   const nodeServer = createServer(setup, (request, response) => void serve(request, response));
   // An expectation that nobody knows is passed over, as the original does, not refused.
   nodeServer.on("checkExpectation", (request, response) => void serve(request, response));
-  if (setup.onUpgrade) nodeServer.on("upgrade", setup.onUpgrade);
+  const { upgrades } = setup;
+  if (upgrades)
+    nodeServer.on("upgrade", (request, socket, head: Buffer) => upgrades.take(request, socket, head));
   const plain = setup.tls ? undefined : new PlainServer(setup, nodeServer, () => draining);
   const server = plain?.server ?? nodeServer;
   server.maxConnections = limits.maxConnections;
   const sockets = new Set<Socket>();
+  let accepted = 0;
+  let dropped = 0;
+  server.on("drop", () => dropped++);
   server.on("connection", (socket: Socket) => {
+    accepted++;
     sockets.add(socket);
+    setup.health?.accepted();
     socket.once("close", () => sockets.delete(socket));
   });
   server.on(setup.tls ? "secureConnection" : "connection", (socket: Socket) => {
@@ -73,7 +86,12 @@ export async function listen(setup: ListenerSetup): Promise<Listener> {
   });
 
   const unwatch = setup.tls
-    ? watchTlsFiles(setup.tls, (pair) => (server as http2.Http2SecureServer).setSecureContext(pair), report)
+    ? setup.tls.onChange(() =>
+        (server as http2.Http2SecureServer).setSecureContext({
+          ...setup.tls!.pairs[0]!,
+          ...trusting(setup.clientRoots),
+        }),
+      )
     : () => {};
 
   server.listen("fd" in setup.at ? { fd: setup.at.fd } : { ...setup.at, backlog: 4096 });
@@ -84,9 +102,19 @@ export async function listen(setup: ListenerSetup): Promise<Listener> {
     throw error;
   }
 
+  // From here on an error is a connection that could not be accepted; the others go on.
+  server.on("error", (error) => {
+    setup.health?.failed(error);
+    report(error);
+  });
+
+  const address = server.address() as AddressInfo;
   return {
-    url: urlOf(server.address() as AddressInfo, setup.tls !== undefined),
+    url: urlOf(address, setup.tls !== undefined),
+    at: { host: address.address, port: address.port },
     connections: () => sockets.size,
+    accepted: () => accepted,
+    dropped: () => dropped,
     async close(graceMs) {
       draining = true;
       unwatch();
@@ -123,7 +151,7 @@ async function turnOf(socket: Socket, response: NodeResponse): Promise<void> {
 }
 
 function createServer(
-  { limits, tls, onUpgrade }: ListenerSetup,
+  { limits, tls, clientRoots, upgrades }: ListenerSetup,
   serve: (request: NodeRequest, response: NodeResponse) => void,
 ): Server {
   const options: http.ServerOptions = {
@@ -137,15 +165,27 @@ function createServer(
     // The original serves a request without Host.
     requireHostHeader: false,
     // Any other wish to upgrade, such as curl's h2c, is passed over and the request served.
-    shouldUpgradeCallback: ({ headers }) =>
-      onUpgrade !== undefined && headers.upgrade?.toLowerCase() === "websocket",
+    shouldUpgradeCallback: ({ headers, url }) =>
+      upgrades !== undefined && headers.upgrade?.toLowerCase() === "websocket" && upgrades.owns(url!),
   };
   if (!tls) return http.createServer(options, serve);
   return http2.createSecureServer(
-    { ...options, ...readTlsFiles(tls), allowHTTP1: true },
+    {
+      ...options,
+      ...tls.pairs[0],
+      ...trusting(clientRoots),
+      requestCert: clientRoots !== undefined,
+      // A client without a certificate, or with one nobody trusts, is a client like any other.
+      rejectUnauthorized: false,
+      SNICallback: secureContexts(tls, trusting(clientRoots)),
+      allowHTTP1: true,
+    },
     serve,
   ) as unknown as Server;
 }
+
+const trusting = (roots: readonly string[] | undefined): SecureContextOptions =>
+  roots === undefined ? {} : { ca: [...roots] };
 
 function urlOf({ address, port, family }: AddressInfo, tls: boolean): string {
   return `${tls ? "https" : "http"}://${family === "IPv6" ? `[${address}]` : address}:${port}`;

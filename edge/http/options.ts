@@ -19,7 +19,11 @@ export const httpOptions = {
     doc: "HOST:PORT in one, wins over `bind` and `port`. An address that is open to others needs `tls-verified` or a certificate here.",
     pattern: /^.+:\d{1,5}$/,
     allowed: "HOST:PORT",
-    also: { env: ["RELAY_LISTEN_ADDR"] },
+    also: {
+      flags: ["server-bind"],
+      env: ["RELAY_LISTEN_ADDR", "MOQ_SERVER_BIND", "MOQ_LISTEN"],
+      toml: ["server.bind", "server.listen"],
+    },
   }),
   tlsVerified: flag({
     default: false,
@@ -84,14 +88,59 @@ export const httpOptions = {
     also: { env: ["RELAY_IDLE_TIMEOUT"] },
     doc: "How long a connection without a request is kept. Longer than the proxy in front keeps it.",
   }),
-  tlsCert: text({
-    default: undefined,
-    doc: "PEM file of the certificate chain. With `tls-key` the relay speaks HTTPS and HTTP/2; both are read again when they change.",
-    allowed: "a file name",
+  tlsCert: list({
+    default: [],
+    doc: "PEM file of the certificate chain. With `tls-key` the relay speaks HTTPS and HTTP/2; both are read again when they change, and on SIGUSR1 or SIGHUP. Several files, with as many keys in the same order, serve several hosts: the first is for clients that name none of them.",
+    allowed: "file names joined by commas",
+    also: {
+      flags: ["server-tls-cert", "listen-tls-cert"],
+      env: ["MOQ_SERVER_TLS_CERT", "MOQ_LISTEN_TLS_CERT"],
+      toml: ["server.tls.cert", "listen.tls.cert"],
+    },
   }),
-  tlsKey: text({
-    default: undefined,
+  serverTlsRoot: list({
+    default: [],
+    doc: "PEM files of authorities whose client certificates are trusted. A client may show one; who does gets all of live below the path of its URL, until the certificate expires.",
+    allowed: "file names joined by commas",
+    also: {
+      flags: ["web-https-root", "listen-tls-root"],
+      env: ["MOQ_SERVER_TLS_ROOT", "MOQ_WEB_HTTPS_ROOT", "MOQ_LISTEN_TLS_ROOT"],
+      toml: ["server.tls.root", "web.https.root", "listen.tls.root"],
+    },
+  }),
+  tlsKey: list({
+    default: [],
     doc: "PEM file of the certificate's private key.",
-    allowed: "a file name",
+    allowed: "file names joined by commas",
+    also: {
+      flags: ["server-tls-key", "listen-tls-key"],
+      env: ["MOQ_SERVER_TLS_KEY", "MOQ_LISTEN_TLS_KEY"],
+      toml: ["server.tls.key", "listen.tls.key"],
+    },
+  }),
+  tlsGenerate: list({
+    default: [],
+    doc: "Host names and IP addresses for a certificate that the relay makes itself, for development: browsers reach live over WebTransport by its hash, which `/certificate.sha256` tells. Plain HTTP stays plain HTTP. Key and certificate are kept in `development-tls.pem` beside the database, and the certificate is made anew every 6 days.",
+    pattern: /^[A-Za-z0-9*._:-]+$/,
+    allowed: "host names and IP addresses joined by commas",
+    also: {
+      flags: ["server-tls-generate", "listen-tls-generate"],
+      env: ["MOQ_SERVER_TLS_GENERATE", "MOQ_LISTEN_TLS_GENERATE"],
+      toml: ["server.tls.generate", "listen.tls.generate"],
+    },
+  }),
+  webHttpListen: text({
+    default: undefined,
+    doc: "HOST:PORT of one more listener, always plain HTTP. If it is the public listener's own address, that one speaks plain HTTP although there is a certificate.",
+    pattern: /^.+:\d{1,5}$/,
+    allowed: "HOST:PORT",
+    also: { env: ["MOQ_WEB_HTTP_LISTEN"], toml: ["web.http.listen"] },
+  }),
+  webHttpsListen: text({
+    default: undefined,
+    doc: "HOST:PORT of one more listener, always HTTPS, with the certificate of `tls-cert` or `tls-generate`. If it is the public listener's own address, that one speaks HTTPS.",
+    pattern: /^.+:\d{1,5}$/,
+    allowed: "HOST:PORT",
+    also: { env: ["MOQ_WEB_HTTPS_LISTEN"], toml: ["web.https.listen"] },
   }),
 };

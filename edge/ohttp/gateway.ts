@@ -3,6 +3,7 @@ import { keyIdOf, type Opened, openRequest } from "#wire/ohttp/gateway.ts";
 import { encodeKeyConfig, encodeKeyConfigList, keyConfigOf } from "#wire/ohttp/key-config.ts";
 import { OhttpError } from "#wire/ohttp/suite.ts";
 import type { KeyRing } from "./key-ring.ts";
+import type { SpentCapsules } from "./spent-capsules.ts";
 
 /** Problem type of RFC 9458, 5.3: the client should fetch the key configuration again. */
 export const keyProblemType = "https://iana.org/assignments/http-problem-types#ohttp-key";
@@ -17,20 +18,21 @@ export type OpenOutcome =
   | { readonly kind: "unknown-key" }
   /** Nothing more is said, be it damaged, foreign or a repetition. */
   | { readonly kind: "refused" }
-  | { readonly kind: "busy" };
+  | { readonly kind: "busy" }
+  /** It could not be remembered, and what could be served twice is not served. */
+  | { readonly kind: "unavailable" };
 
 export interface GatewaySetup {
   readonly keys: KeyRing;
   readonly entropy: Entropy;
   readonly ohttpMaxOpening: number;
-  readonly ohttpReplayMemory: number;
+  readonly report: (error: unknown) => void;
+  readonly spent: SpentCapsules;
 }
 
 /** Opens capsules, each once: what both gateways of ours are made of. */
 export class Gateway {
   readonly #setup: GatewaySetup;
-  /** Ephemeral keys of capsules that were opened, oldest first. */
-  readonly #seen = new Set<string>();
   #opening = 0;
   #opened = 0;
   #refused = 0;
@@ -45,6 +47,11 @@ export class Gateway {
 
   get refused(): number {
     return this.#refused;
+  }
+
+  /** How long whoever was handed a key can use it at least. */
+  get keyFreshSeconds(): number {
+    return this.#setup.keys.freshSeconds;
   }
 
   /** The configuration to hand out, bare. */
@@ -63,7 +70,7 @@ export class Gateway {
   }
 
   async open(capsule: Uint8Array): Promise<OpenOutcome> {
-    const { keys, entropy, ohttpMaxOpening } = this.#setup;
+    const { keys, entropy, ohttpMaxOpening, spent, report } = this.#setup;
     const keyId = keyIdOf(capsule);
     if (keyId === undefined) return this.#refuse();
     const key = await keys.byId(keyId);
@@ -79,7 +86,12 @@ export class Gateway {
     } finally {
       this.#opening--;
     }
-    if (!this.#isFirst(opened.enc)) return this.#refuse();
+    try {
+      if (!spent.spend(opened.enc)) return this.#refuse();
+    } catch (error) {
+      report(error);
+      return { kind: "unavailable" };
+    }
     this.#opened++;
     const { request } = opened;
     return { kind: "opened", request, seal: (response) => opened.sealResponse(response, entropy) };
@@ -88,14 +100,5 @@ export class Gateway {
   #refuse(): OpenOutcome {
     this.#refused++;
     return { kind: "refused" };
-  }
-
-  /** Half of an ephemeral key is enough to tell it from any other that somebody does not know. */
-  #isFirst(enc: Uint8Array): boolean {
-    const mark = String.fromCharCode(...enc.subarray(0, 16));
-    if (this.#seen.has(mark)) return false;
-    this.#seen.add(mark);
-    if (this.#seen.size > this.#setup.ohttpReplayMemory) this.#seen.delete(this.#seen.values().next().value!);
-    return true;
   }
 }

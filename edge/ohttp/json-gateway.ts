@@ -6,6 +6,7 @@ import type { Match, Routes } from "#wire/http/router.ts";
 import { bucketOf, fetchRungOf, pad, unpad } from "#wire/mailbox/padding.ts";
 import { ohttpKeysType, ohttpResponseType } from "#wire/ohttp/media-types.ts";
 import { type Gateway, keyProblemType } from "./gateway.ts";
+import { keyFingerprint } from "./key-fingerprint.ts";
 
 /** Beside the ciphertext a capsule holds JSON, padding and its own header. */
 const capsuleOverheadBytes = 8192;
@@ -53,8 +54,7 @@ async function key(request: RelayRequest, gateway: Gateway | undefined): Promise
   }
   if (!gateway) return new Reply(404, [...headers]);
   const config = await gateway.keyConfig();
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", config));
-  const fingerprint = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const fingerprint = await keyFingerprint(config);
   return new Reply(
     200,
     [["content-type", ohttpKeysType], ["key-fingerprint", fingerprint], ...headers],
@@ -86,6 +86,7 @@ async function serve<Inner>(
   if (outcome.kind === "unknown-key") return refusal(400, failed, { type: keyProblemType });
   if (outcome.kind === "refused") return refusal(400, failed);
   if (outcome.kind === "busy") return refusal(429, "rate limit exceeded", {}, [["retry-after", "1"]]);
+  if (outcome.kind === "unavailable") return refusal(503, "storage unavailable", {}, [["retry-after", "5"]]);
   const message = unpad(outcome.request);
   if (!message) return refusal(400, "invalid padding in OHTTP request");
   let inner: Inner;

@@ -43,6 +43,11 @@ export class KeyRing {
     this.#setup = setup;
   }
 
+  /** A key opens requests for a whole window after the last moment at which it was handed out. */
+  get freshSeconds(): number {
+    return Math.floor(this.#setup.windowMs / 1000);
+  }
+
   /** The key to hand out. */
   async current(): Promise<GatewayKey> {
     const keys = await this.#refreshed();

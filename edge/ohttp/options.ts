@@ -35,11 +35,11 @@ export const ohttpOptions = {
   ohttpReplayMemory: integer({
     default: 500_000,
     atLeast: 1,
-    doc: "OHTTP requests that are remembered so that none is served twice, about 100 bytes each; beyond it the oldest is forgotten.",
+    doc: "OHTTP requests that are remembered at least, so that none is served twice, across restarts; about 200 bytes of memory each. The oldest are forgotten.",
   }),
   ohttpRelayTarget: text({
     default: undefined,
-    doc: "Be an OHTTP relay too: pass requests to `/ohttp-relay` on to the gateway at this URL, and let it know nothing of who sent them. It cannot be this relay's own gateway.",
+    doc: "Be an OHTTP relay too: pass requests to `/ohttp-relay` on to the gateway at this URL, and let it know nothing of who sent them. It cannot be this relay's own gateway. For a mailbox relay's (`https://HOST/v2/ohttp`) that relay's clients find it at `/ohttp-relay/v2/ohttp`, and with `--no-ohttp` at `/v2/ohttp`.",
     pattern: /^https?:\/\/\S+$/,
     allowed: "the URL of a gateway",
   }),
@@ -48,6 +48,11 @@ export const ohttpOptions = {
     atLeast: 1024,
     atMost: 16 * 2 ** 20,
     doc: "Largest request or answer that is passed on.",
+  }),
+  ohttpRelayMaxPassing: integer({
+    default: 256,
+    atLeast: 1,
+    doc: "Requests that are passed on at once. More are answered 429.",
   }),
   ohttpRelayTimeoutMs: duration({
     default: "30s",

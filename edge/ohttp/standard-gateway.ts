@@ -7,6 +7,7 @@ import { type Handler, pathOf, type RelayRequest, readBody } from "#wire/http/re
 import type { Match, Routes } from "#wire/http/router.ts";
 import { ohttpKeysType, ohttpRequestType, ohttpResponseType } from "#wire/ohttp/media-types.ts";
 import { type Gateway, keyProblemType } from "./gateway.ts";
+import { relayPath } from "./relay.ts";
 
 /** Where clients look for a gateway and its keys. */
 export const gatewayPath = "/.well-known/ohttp-gateway";
@@ -52,8 +53,7 @@ async function answer(
       200,
       [
         ["content-type", ohttpKeysType],
-        // A key opens requests for a window after it was last handed out; an hour is well within the shortest useful one.
-        ["cache-control", "public, max-age=3600"],
+        ["cache-control", `public, max-age=${Math.min(3600, gateway.keyFreshSeconds)}`],
       ],
       await gateway.keyConfigList(),
     );
@@ -74,6 +74,8 @@ async function answer(
   if (outcome.kind === "refused") return problem(400, "about:blank", "request cannot be opened");
   if (outcome.kind === "busy")
     return problem(429, "about:blank", "Too many requests", [["retry-after", "1"]]);
+  if (outcome.kind === "unavailable")
+    return problem(503, "about:blank", "Storage unavailable", [["retry-after", "5"]]);
   // From here on every answer goes back sealed, failures too.
   const response = await serve(outcome.request, request.signal, handler);
   const sealed = outcome.seal(encodeBinaryHttp(response, { padTo }));
@@ -106,7 +108,8 @@ async function serve(bytes: Uint8Array, signal: AbortSignal, handler: Handler): 
   }
   // A capsule in a capsule would let one request cost many.
   const path = message.path.split("?", 1)[0]!;
-  if (path === gatewayPath || path === "/v2/ohttp" || path === "/ohttp-relay") return bare(404);
+  const isOhttp = path === gatewayPath || path === "/v2/ohttp" || path.startsWith(relayPath);
+  if (isOhttp) return bare(404);
   const response = await handler(requestOf(message, signal));
   try {
     const content = new Uint8Array(await response.arrayBuffer());

@@ -2,15 +2,13 @@ import WebSocket from "ws";
 import type { Clock } from "#core/clock.ts";
 import { type MessageSink, Mux, type MuxLimits } from "#wire/live/mux.ts";
 import { legacySubprotocol, subprotocols } from "#wire/live/version.ts";
+import { type Beating, Heartbeat, type HeartbeatOptions } from "./heartbeat.ts";
 import { saidGoodbye } from "./live-websocket.ts";
 
-export interface DialOptions extends MuxLimits {
+export interface DialOptions extends MuxLimits, HeartbeatOptions {
   messageMaxBytes: number;
   /** How long the other side may take to answer. */
   connectTimeoutMs: number;
-  pingIntervalMs: number;
-  /** A connection that has been silent for so long is dropped. */
-  silenceMaxMs: number;
 }
 
 /** Bytes handed to the WebSocket before we wait for the system to take them. */
@@ -69,12 +67,40 @@ class ClientSink implements MessageSink {
   }
 }
 
+/** The other side answered, but with no WebSocket. */
+class NoWebSocketError extends Error {
+  override readonly name = "NoWebSocketError";
+  readonly status: number;
+
+  constructor(status: number) {
+    super(`the other side answered ${status}`);
+    this.status = status;
+  }
+}
+
 /**
  * Opens a WebSocket session of live with another relay, in the newest version both speak. Rejects if there is none.
  *
  * `open` is given the transport in the turn the connection opens, before anything arrives, and sets its handler.
  */
-export function dialWebSocket(
+export async function dialWebSocket(
+  url: URL,
+  options: DialOptions,
+  clock: Clock,
+  open: (transport: Mux) => void,
+): Promise<void> {
+  try {
+    await dialOnce(url, options, clock, open);
+  } catch (error) {
+    if (!(error instanceof NoWebSocketError) || error.status !== 404 || url.pathname !== "/") throw error;
+    // moq-relay 0.10 has its root one empty part further down.
+    const below = new URL(url);
+    below.pathname = "//";
+    await dialOnce(below, options, clock, open);
+  }
+}
+
+function dialOnce(
   url: URL,
   options: DialOptions,
   clock: Clock,
@@ -98,6 +124,10 @@ export function dialWebSocket(
       reject(error);
       mux?.lost("the WebSocket failed");
     });
+    socket.on("unexpected-response", (request, { statusCode }) => {
+      reject(new NoWebSocketError(statusCode!));
+      request.destroy();
+    });
     socket.on("close", (code) => mux?.lost("the connection went away", saidGoodbye(code)));
     socket.on("message", (data: Buffer, isBinary: boolean) => {
       if (isBinary) mux?.receive(data);
@@ -108,23 +138,21 @@ export function dialWebSocket(
       const sink = new ClientSink(socket, () => mux?.drained());
       const opened = new Mux(agreed.framing, agreed.version, "client", options, sink, clock);
       mux = opened;
-      let cancelPing = () => {};
-      let heardAt = clock.now();
-      const hear = () => {
-        heardAt = clock.now();
+      let pongAt = clock.now();
+      socket.on("pong", () => {
+        pongAt = clock.now();
+      });
+      const heartbeat = new Heartbeat(options, clock);
+      const connection: Beating = {
+        heardAt: () => Math.max(pongAt, opened.receivedAt),
+        ping() {
+          socket.ping();
+          opened.ping();
+        },
+        drop: () => socket.terminate(),
       };
-      // Framings without a ping of their own are silent where nothing is published.
-      socket.on("ping", hear);
-      socket.on("pong", hear);
-      const ping = () => {
-        if (clock.now() - Math.max(heardAt, opened.receivedAt) > options.silenceMaxMs)
-          return socket.terminate();
-        socket.ping();
-        opened.ping();
-        cancelPing = clock.after(options.pingIntervalMs, ping);
-      };
-      socket.on("close", () => cancelPing());
-      ping();
+      heartbeat.add(connection);
+      socket.on("close", () => heartbeat.remove(connection));
       open(opened);
       resolve();
     });

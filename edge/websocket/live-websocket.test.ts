@@ -5,18 +5,21 @@ import { type AddressInfo, connect } from "node:net";
 import { describe, test } from "node:test";
 import { WebSocketServer } from "ws";
 import { type Clock, systemClock } from "#core/clock.ts";
+import { RelayError } from "#core/errors.ts";
 import { FakePublisher, FakeViewer, openGrant, relayOn, view } from "#tests/support/live-pair.ts";
 import { simClock } from "#tests/support/sim-clock.ts";
 import { dialWebSocket } from "./dial.ts";
 import { defaultLiveWebSocketOptions, LiveWebSocket, type LiveWebSocketOptions } from "./live-websocket.ts";
 import { SlabPool } from "./slab-pool.ts";
 
+/** Nothing of the relay's own keeps the process waiting. */
+const quick = { trackIdleLingerMs: 0 };
 const broken = (error: unknown) => {
   throw error;
 };
 
 async function serve(clock: Clock, options: Partial<LiveWebSocketOptions> = {}) {
-  const relay = relayOn(clock);
+  const relay = relayOn(clock, quick);
   const edge = new LiveWebSocket(
     { admit: async () => openGrant(), accept: (transport, grant) => void relay.accept(transport, grant) },
     { ...defaultLiveWebSocketOptions, ...options },
@@ -51,7 +54,7 @@ describe("live over WebSocket", { timeout: 30_000 }, () => {
   test("our frames and those of ws never mix", async () => {
     const clock = systemClock();
     await using served = await serve(clock, { pingIntervalMs: 1 });
-    const local = relayOn(clock);
+    const local = relayOn(clock, quick);
     const dial = { ...defaultLiveWebSocketOptions, connectTimeoutMs: 5_000, pingIntervalMs: 1 };
     await dialWebSocket(served.url, dial, clock, (mux) => void local.accept(mux, openGrant()));
     const publisher = new FakePublisher();
@@ -91,6 +94,36 @@ describe("live over WebSocket", { timeout: 30_000 }, () => {
       new Promise<number>((resolve) => served.server.getConnections((_, count) => resolve(count)));
     while ((await left()) > 0) await new Promise((resolve) => setImmediate(resolve));
     socket.destroy();
+  });
+
+  test("a relay that has no WebSocket at its root is dialled below it, as moq-relay 0.10 wants", async () => {
+    const relay = relayOn(systemClock(), quick);
+    const paths: string[] = [];
+    const edge = new LiveWebSocket(
+      {
+        async admit({ path }) {
+          paths.push(path);
+          if (paths.length === 1) throw new RelayError("not_found");
+          return openGrant();
+        },
+        accept: (transport, grant) => void relay.accept(transport, grant),
+      },
+      defaultLiveWebSocketOptions,
+      systemClock(),
+      broken,
+    );
+    const server = createServer();
+    edge.attach(server);
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/?jwt=x`);
+    const local = relayOn(systemClock(), quick);
+    const dial = { ...defaultLiveWebSocketOptions, connectTimeoutMs: 5_000 };
+    await dialWebSocket(url, dial, systemClock(), (mux) => void local.accept(mux, openGrant()));
+    assert.deepEqual(paths, ["/", "//"]);
+    local.close(0, "done");
+    server.closeAllConnections();
+    server.close();
   });
 
   test("a remote that falls silent is dropped", async () => {

@@ -1,21 +1,19 @@
 import { type IncomingMessage, type Server, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
-import type { Cancel, Clock } from "#core/clock.ts";
+import type { Clock } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
-import type { LiveAcceptor } from "#wire/live/acceptor.ts";
+import { type LiveAcceptor, parseTarget } from "#wire/live/acceptor.ts";
 import { Mux, type MuxLimits } from "#wire/live/mux.ts";
-import { chooseSubprotocol, legacySubprotocol, type Subprotocol } from "#wire/live/version.ts";
-import { ServerSink } from "./server-sink.ts";
+import { chooseSubprotocol, legacySubprotocol, type Subprotocol, setupOf } from "#wire/live/version.ts";
+import { clientCertificateOf } from "../http/client-certificate.ts";
+import { type Beating, Heartbeat, type HeartbeatOptions } from "./heartbeat.ts";
 import { SlabPool } from "./slab-pool.ts";
+import { SocketSink, webSocketHeader } from "./socket-sink.ts";
 
-export interface LiveWebSocketOptions extends MuxLimits {
+export interface LiveWebSocketOptions extends MuxLimits, HeartbeatOptions {
   /** Largest message of a framing that has no limit of its own; bytes. */
   messageMaxBytes: number;
-  /** How often a connection is pinged. */
-  pingIntervalMs: number;
-  /** A connection that has been silent for so long is dropped. */
-  silenceMaxMs: number;
 }
 
 export const defaultLiveWebSocketOptions: LiveWebSocketOptions = {
@@ -29,12 +27,6 @@ export const defaultLiveWebSocketOptions: LiveWebSocketOptions = {
   silenceMaxMs: 30_000,
 };
 
-interface Connection {
-  socket: WebSocket;
-  mux: Mux;
-  heardAt: number;
-}
-
 /** Accepts WebSocket sessions of live on the `upgrade` event of an HTTP server. */
 export class LiveWebSocket<Admission> {
   readonly #acceptor: LiveAcceptor<Admission>;
@@ -42,9 +34,8 @@ export class LiveWebSocket<Admission> {
   readonly #clock: Clock;
   readonly #pool = new SlabPool();
   readonly #server: WebSocketServer;
-  readonly #connections = new Set<Connection>();
+  readonly #heartbeat: Heartbeat;
   readonly #report: (error: unknown) => void;
-  #cancelPing: Cancel | undefined;
 
   /** `report` hears what went wrong on our side, without anything of the request. */
   constructor(
@@ -57,6 +48,7 @@ export class LiveWebSocket<Admission> {
     this.#acceptor = acceptor;
     this.#options = options;
     this.#clock = clock;
+    this.#heartbeat = new Heartbeat(options, clock);
     this.#server = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -68,7 +60,7 @@ export class LiveWebSocket<Admission> {
   }
 
   get connectionCount(): number {
-    return this.#connections.size;
+    return this.#heartbeat.count;
   }
 
   /** Takes every upgrade of `server`. Answers what detaches it again. */
@@ -85,18 +77,15 @@ export class LiveWebSocket<Admission> {
     socket.on("error", onError);
     const subprotocol = offeredSubprotocol(request);
     if (subprotocol === undefined) return refuse(socket, 400, "None of the offered subprotocols is known.");
-    const target = request.url ?? "/";
-    // Slashes at the front would make a host name of the path.
-    const base = "http://relay.invalid";
-    const url = URL.parse(target.replace(/^\/+/, "/"), base);
-    if (url === null) return refuse(socket, 400, "The request target is no path.");
     let admission: Admission;
     try {
       admission = await this.#acceptor.admit({
-        path: url.pathname,
-        query: url.searchParams,
+        ...parseTarget(request.url ?? "/"),
         authorization: request.headers.authorization,
-        beginsWithSetup: subprotocol.version === undefined,
+        host: request.headers.host,
+        transport: "websocket",
+        clientCertificate: clientCertificateOf(socket),
+        ...setupOf(subprotocol.version),
       });
     } catch (error) {
       if (!(error instanceof RelayError)) this.#report(error);
@@ -112,51 +101,31 @@ export class LiveWebSocket<Admission> {
 
   #open(webSocket: WebSocket, socket: Duplex, subprotocol: Subprotocol, admission: Admission): void {
     const close = () => webSocket.close(1000);
-    const sink = new ServerSink(socket, this.#pool, close, () => mux.drained());
+    const sink = new SocketSink(socket, webSocketHeader, this.#pool, close, () => mux.drained());
     const mux = new Mux(subprotocol.framing, subprotocol.version, "server", this.#options, sink, this.#clock);
-    const connection: Connection = { socket: webSocket, mux, heardAt: this.#clock.now() };
+    let pongAt = this.#clock.now();
+    const connection: Beating = {
+      heardAt: () => Math.max(pongAt, mux.receivedAt),
+      ping() {
+        webSocket.ping();
+        mux.ping();
+      },
+      drop: () => webSocket.terminate(),
+    };
     webSocket.on("message", (data: Buffer, isBinary: boolean) => {
       if (isBinary) mux.receive(data);
       else mux.refuse("text messages are not part of the protocol");
     });
     webSocket.on("pong", () => {
-      connection.heardAt = this.#clock.now();
+      pongAt = this.#clock.now();
     });
     webSocket.on("error", () => mux.lost("the WebSocket failed"));
     webSocket.on("close", (code: number) => {
-      this.#connections.delete(connection);
-      if (this.#connections.size === 0) this.#disarmPing();
+      this.#heartbeat.remove(connection);
       mux.lost("the connection went away", saidGoodbye(code));
     });
-    this.#connections.add(connection);
+    this.#heartbeat.add(connection);
     this.#acceptor.accept(mux, admission);
-    this.#armPing();
-  }
-
-  #armPing(): void {
-    if (this.#cancelPing !== undefined) return;
-    this.#cancelPing = this.#clock.after(this.#options.pingIntervalMs, () => {
-      this.#cancelPing = undefined;
-      this.#pingAll();
-      if (this.#connections.size > 0) this.#armPing();
-    });
-  }
-
-  #disarmPing(): void {
-    this.#cancelPing?.();
-    this.#cancelPing = undefined;
-  }
-
-  #pingAll(): void {
-    const now = this.#clock.now();
-    for (const connection of this.#connections) {
-      const heardAt = Math.max(connection.heardAt, connection.mux.receivedAt);
-      if (now - heardAt > this.#options.silenceMaxMs) connection.socket.terminate();
-      else {
-        connection.socket.ping();
-        connection.mux.ping();
-      }
-    }
   }
 }
 

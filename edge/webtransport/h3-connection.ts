@@ -5,23 +5,8 @@ import { decodeFields } from "#wire/h3/qpack.ts";
 import { LiveProtocolError } from "#wire/live/error-code.ts";
 import { StreamBuffer } from "#wire/live/stream-buffer.ts";
 import { QuicReceive, QuicSend } from "./quic-stream.ts";
+import type { ConnectAnswer, ConnectRequest } from "./webtransport-listener.ts";
 import { type SessionConnection, WebTransportSession } from "./webtransport-session.ts";
-
-/** What a client asks for with its CONNECT. */
-export interface ConnectRequest {
-  path: string;
-  /** Names of the versions it offers (`WT-Available-Protocols`). */
-  protocols: readonly string[];
-}
-
-/** How it is answered: with a session, or a status. */
-export type ConnectAnswer =
-  | {
-      protocol: string | undefined;
-      version: WebTransportSession["version"];
-      open(session: WebTransportSession): void;
-    }
-  | { status: number };
 
 /** Code of HTTP/3 for an end that nobody is to blame for, and for one whose streams make no sense. */
 export const h3NoError = 0x100;
@@ -224,6 +209,7 @@ function decodeConnect(section: Uint8Array): ConnectRequest | undefined {
   const offered = fields.get("wt-available-protocols") ?? "";
   return {
     path: fields.get(":path") ?? "/",
+    authority: fields.get(":authority"),
     protocols: Array.from(offered.matchAll(/"([^"\\]*)"/g), (match) => match[1]!),
   };
 }

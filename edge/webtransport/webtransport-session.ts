@@ -15,7 +15,7 @@ import type {
   Transport,
   TransportHandler,
 } from "#wire/live/transport.ts";
-import type { LiteVersion } from "#wire/live/version.ts";
+import type { LiveVersion } from "#wire/live/version.ts";
 import type { QuicReceive, QuicSend } from "./quic-stream.ts";
 
 /** What a session needs of its connection. */
@@ -31,7 +31,7 @@ const capsuleMaxBytes = 4096;
 
 /** One WebTransport session: the streams of its connection that name it, and its CONNECT stream. */
 export class WebTransportSession implements Transport {
-  readonly version: LiteVersion | undefined;
+  readonly version: LiveVersion | undefined;
   readonly role = "server";
   handler!: TransportHandler;
   readonly #id: number;
@@ -48,7 +48,7 @@ export class WebTransportSession implements Transport {
   /** `connect` is the stream that asked for the session, whose number is the session's id. */
   constructor(
     id: number,
-    version: LiteVersion | undefined,
+    version: LiveVersion | undefined,
     connection: SessionConnection,
     connect: QuicSend,
   ) {

@@ -1,18 +1,27 @@
 import type { Cancel } from "#core/clock.ts";
-import {
-  type Announcement,
-  decodeAnnounceRequest,
-  encodeAnnounceInit,
-  encodeAnnouncement,
-  encodeAnnounceOk,
-  hopsMax,
-} from "#wire/live/announce.ts";
-import type { ControlStream } from "./control-stream.ts";
+import { type AnnounceRequest, hopsMax } from "#wire/live/announce.ts";
 import { coveredPrefixes } from "./grant.ts";
 import { type Route, samePublisher, type Watcher } from "./origin.ts";
-import { isClusterPath, joinPath, normalizePath, stripPrefix } from "./path.ts";
+import { joinPath, normalizePath, stripPrefix } from "./path.ts";
 import type { SessionContext } from "./session-context.ts";
 import type { TrackSource } from "./track.ts";
+
+/** How broadcasts are told of in what the remote speaks; names are relative to the prefix it asked for. */
+export interface Announcements {
+  /** The remote learns which way a broadcast came, and can tell what came through itself. */
+  readonly carriesHops: boolean;
+  /** A second announcement of a name replaces the first; otherwise it has to end before. */
+  readonly replaces: boolean;
+  /** All there is at first. True: they are told with it; otherwise each is told by `active` next. */
+  initial(suffixes: readonly string[]): boolean;
+  active(suffix: string, hops: readonly bigint[]): void;
+  ended(suffix: string): void;
+  /**
+   * There is something to tell: calls `next`, now or when there is room, until it answers false. It tells one
+   * broadcast each time.
+   */
+  wake(next: () => boolean): void;
+}
 
 /** What the remote has still to be told of a path. */
 interface Change {
@@ -23,14 +32,14 @@ interface Change {
 }
 
 /**
- * Answers one Announce stream: tells the remote what there is below a prefix, and every change.
+ * Answers one request for announcements: tells the remote what there is below a prefix, and every change.
  *
- * Changes wait as such until the stream has room, so that neither many broadcasts nor a slow remote make a queue.
+ * Changes wait as such until there is room, so that neither many broadcasts nor a slow remote make a queue.
  */
 export class Announcer implements Watcher {
   readonly #session: SessionContext;
   readonly #self: TrackSource;
-  readonly #stream: ControlStream;
+  readonly #announcements: Announcements;
   readonly #prefix: string;
   readonly #excludeHop: bigint;
   /** What the remote was told to be there. */
@@ -40,13 +49,18 @@ export class Announcer implements Watcher {
   /** What there was at first, which the oldest and newest versions count: it is told whatever became of it. */
   readonly #initial = new Map<string, Route>();
   #collecting = true;
+  readonly #next = (): boolean => this.#tellNext();
 
   /** `self`: the remote as a source, whose own broadcasts it is not told of. */
-  constructor(session: SessionContext, self: TrackSource, stream: ControlStream, request: Uint8Array) {
-    const { prefix, excludeHop } = decodeAnnounceRequest(request, session.version);
+  constructor(
+    session: SessionContext,
+    self: TrackSource,
+    announcements: Announcements,
+    { prefix, excludeHop }: AnnounceRequest,
+  ) {
     this.#session = session;
     this.#self = self;
-    this.#stream = stream;
+    this.#announcements = announcements;
     this.#excludeHop = excludeHop;
     const relative = normalizePath(prefix) ?? "";
     this.#prefix = joinPath(session.grant.root, relative);
@@ -54,19 +68,24 @@ export class Announcer implements Watcher {
       this.#cancels.push(session.origin.watch(joinPath(session.grant.root, covered), this));
     }
     this.#collecting = false;
-    stream.output.refill = () => this.#tellNext();
-    this.#tellFirst();
+    const told = announcements.initial([...this.#initial.keys()].map((path) => this.#suffix(path)));
+    if (told) for (const [path, route] of this.#initial) this.#note(path, route);
+    if (told) this.#initial.clear();
+    announcements.wake(this.#next);
   }
 
   close(): void {
     for (const cancel of this.#cancels) cancel();
     this.#cancels = [];
+    for (const path of this.#told.keys()) this.#session.traffic.unannounced(path);
+    this.#told.clear();
     this.#initial.clear();
     this.#changes.clear();
   }
 
   onRoutes(path: string, routes: readonly Route[]): void {
-    if (isClusterPath(path) && !this.#session.grant.cluster) return;
+    const { origin, grant } = this.#session;
+    if (!grant.cluster && !origin.shows(path, this.#prefix)) return;
     const route = routes.find((candidate) => this.#visible(candidate));
     if (this.#collecting) {
       if (route !== undefined) this.#initial.set(path, route);
@@ -75,7 +94,7 @@ export class Announcer implements Watcher {
     const before = this.#changes.get(path);
     const interrupted = route === undefined || (before?.interrupted ?? false);
     this.#changes.set(path, { route, interrupted });
-    this.#stream.output.wake();
+    this.#announcements.wake(this.#next);
   }
 
   /** Not the remote's own, nothing that came through it, and among seed-style peers nothing from another peer. */
@@ -83,28 +102,15 @@ export class Announcer implements Watcher {
     if (route.source === this.#self) return false;
     if (this.#excludeHop !== 0n && route.hops.includes(this.#excludeHop)) return false;
     if (route.hops.length >= hopsMax) return false;
-    return !(this.#session.grant.cluster && this.#session.version < 4 && route.source.cluster);
-  }
-
-  #tellFirst(): void {
-    const { version, originId } = this.#session;
-    if (version <= 2) {
-      const suffixes = [...this.#initial.keys()].map((path) => this.#suffix(path));
-      for (const [path, route] of this.#initial) this.#told.set(path, route);
-      this.#initial.clear();
-      this.#stream.output.send(encodeAnnounceInit(suffixes));
-    } else if (version >= 5) {
-      this.#stream.output.send(encodeAnnounceOk(originId, this.#initial.size));
-    }
-    this.#stream.output.wake();
+    return !(this.#session.grant.cluster && !this.#announcements.carriesHops && route.source.cluster);
   }
 
   /** The next of what is to be told; false: there is none. */
   #tellNext(): boolean {
     for (const [path, route] of this.#initial) {
       this.#initial.delete(path);
-      this.#told.set(path, route);
-      this.#sendActive(path, route);
+      this.#note(path, route);
+      this.#announcements.active(this.#suffix(path), route.hops);
       return true;
     }
     for (const [path, change] of this.#changes) {
@@ -118,32 +124,25 @@ export class Announcer implements Watcher {
   #tell(path: string, { route, interrupted }: Change): void {
     const before = this.#told.get(path);
     if (route === undefined) {
+      if (before === undefined) return;
       this.#told.delete(path);
-      if (before !== undefined) this.#sendEnded(path);
+      this.#session.traffic.unannounced(path);
+      this.#announcements.ended(this.#suffix(path));
       return;
     }
-    this.#told.set(path, route);
+    this.#note(path, route);
+    const { replaces } = this.#announcements;
     if (before !== undefined && !interrupted) {
       if (sameAnnouncement(before, route)) return;
-      if (this.#session.version < 5 && samePublisher(before, route)) return;
+      if (!replaces && samePublisher(before, route)) return;
     }
-    // A second active replaces the first from 05 on; the older ones must see an end between.
-    if (before !== undefined && (interrupted || this.#session.version < 5)) this.#sendEnded(path);
-    this.#sendActive(path, route);
+    if (before !== undefined && (interrupted || !replaces)) this.#announcements.ended(this.#suffix(path));
+    this.#announcements.active(this.#suffix(path), route.hops);
   }
 
-  #sendEnded(path: string): void {
-    this.#send({ active: false, suffix: this.#suffix(path), hops: [] });
-  }
-
-  #sendActive(path: string, route: Route): void {
-    // Up to 04 the sender is the last hop; in 05 ANNOUNCE_OK has named it once.
-    const hops = this.#session.version >= 5 ? [...route.hops] : [...route.hops, this.#session.originId];
-    this.#send({ active: true, suffix: this.#suffix(path), hops });
-  }
-
-  #send(announcement: Announcement): void {
-    this.#stream.output.send(encodeAnnouncement(announcement, this.#session.version));
+  #note(path: string, route: Route): void {
+    if (!this.#told.has(path)) this.#session.traffic.announced(path);
+    this.#told.set(path, route);
   }
 
   #suffix(path: string): string {

@@ -12,6 +12,8 @@ export interface Grant {
   cluster: boolean;
   /** When the session ends, in ms since 1970; `undefined`: when it wants to. */
   expiresAt: number | undefined;
+  /** Label under which its traffic is counted; absent for the usual one. */
+  tier?: string;
 }
 
 /** How a remote is turned away: the code and the reason its session is closed with. */
@@ -20,8 +22,18 @@ export interface Refusal {
   reason: string;
 }
 
-/** Decides about a remote that can show its tokens only in its SETUP. Never rejects. */
-export type AdmitAtSetup = (tokenValues: readonly Uint8Array[]) => Promise<Grant | Refusal>;
+/** What a remote's SETUP has that may let it in. */
+export interface ShownAtSetup {
+  /** Path and query, where the transport has no URL; `undefined`: it says none. */
+  path: string | undefined;
+  /** Parameters 0x03 as they came: a private token's own form, or an AUTHORIZATION TOKEN of moq-transport. */
+  tokens: readonly Uint8Array[];
+  /** JWTs among them, by value. */
+  jwts: readonly string[];
+}
+
+/** Decides about a remote that can show what lets it in only in its SETUP. Never rejects. */
+export type AdmitAtSetup = (shown: ShownAtSetup) => Promise<Grant | Refusal>;
 
 /** Whether one of `prefixes` covers the name. */
 export const covers = (prefixes: readonly string[], name: string): boolean =>

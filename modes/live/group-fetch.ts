@@ -9,11 +9,21 @@ import type { TrackSubscriber } from "./track.ts";
 /** A whole group's payloads, one after the other. */
 export interface FetchedGroup {
   sequence: number;
+  frames: number;
   payload: Uint8Array<ArrayBuffer>;
 }
 
-/** Why there is none: nobody has it, it took too long, or the client left. */
-export type FetchFailure = "not_found" | "timed_out" | "aborted";
+/** Why there is none: nobody has it, it took too long, the client left, or has it already. */
+export type FetchFailure = "not_found" | "timed_out" | "aborted" | "unchanged";
+
+export interface WantedGroup {
+  path: string;
+  track: string;
+  /** Undefined: the latest. */
+  sequence: number | undefined;
+  /** The group that the client has. */
+  known?: number | undefined;
+}
 
 const once: SubscribeOptions = {
   priority: 0,
@@ -27,13 +37,14 @@ const once: SubscribeOptions = {
 export function fetchGroup(
   relay: Relay,
   clock: Clock,
-  wanted: { path: string; track: string; sequence: number | undefined },
+  wanted: WantedGroup,
   bounds: { timeoutMs: number; signal: AbortSignal },
 ): Promise<FetchedGroup | FetchFailure> {
   const { origin } = relay;
   if (wanted.sequence !== undefined) {
     const held = origin.find(wanted.path)?.tracks.get(wanted.track)?.group(wanted.sequence);
-    return held === undefined ? Promise.resolve("not_found") : wholeGroup(held, clock, bounds);
+    if (held === undefined) return Promise.resolve("not_found");
+    return held.sequence === wanted.known ? Promise.resolve("unchanged") : wholeGroup(held, clock, bounds);
   }
   const track = origin.track(wanted.path, wanted.track);
   if (track === undefined) return Promise.resolve("not_found");
@@ -43,7 +54,8 @@ export function fetchGroup(
       options: once,
       onGroup(group) {
         leave();
-        watch = readWhole(group, finish);
+        if (group.sequence === wanted.known) finish("unchanged");
+        else watch = readWhole(group, finish);
       },
       onComplete: () => finish("not_found"),
       onError: (code) => finish(code === liveError.timeout ? "timed_out" : "not_found"),
@@ -103,7 +115,7 @@ function readWhole(group: Group, finish: Finish): () => void {
       if (body.state === "open") return;
       finish(
         body.state === "complete"
-          ? { sequence: group.sequence, payload: payloadOf(body.chunks) }
+          ? { sequence: group.sequence, frames: group.frames, payload: payloadOf(body.chunks) }
           : "not_found",
       );
     },

@@ -1,6 +1,7 @@
 import { LiveProtocolError, liveError } from "#wire/live/error-code.ts";
 import { FrameConverter } from "#wire/live/frames.ts";
-import type { FrameClass } from "#wire/live/version.ts";
+import type { FrameClass, StoredFrameClass } from "#wire/live/version.ts";
+import { FrameCounter } from "./frame-counter.ts";
 
 /** One who reads a body as it grows. Called whenever there is more: bytes, the end, or a reset. */
 export interface BodyReader {
@@ -14,6 +15,9 @@ export interface BodyReader {
  */
 export class GroupBody {
   readonly chunks: Uint8Array[] = [];
+  /** How many frames begin in each chunk, and how many bytes of it are payload. */
+  readonly chunkFrames: number[] = [];
+  readonly chunkPayload: number[] = [];
   bytes = 0;
   state: "open" | "complete" | number = "open";
   readonly #readers: BodyReader[] = [];
@@ -28,8 +32,10 @@ export class GroupBody {
     return this.#readers.length > 0;
   }
 
-  append(chunk: Uint8Array): void {
+  append(chunk: Uint8Array, frames: number, payload: number): void {
     this.chunks.push(chunk);
+    this.chunkFrames.push(frames);
+    this.chunkPayload.push(payload);
     this.bytes += chunk.length;
     for (const reader of this.#readers) reader.onMore(chunk.length);
   }
@@ -43,6 +49,8 @@ export class GroupBody {
   /** Lets go of the bytes: whoever has not read them yet sees a reset. */
   evict(code: number): void {
     this.chunks.length = 0;
+    this.chunkFrames.length = 0;
+    this.chunkPayload.length = 0;
     this.state = code;
     for (const reader of [...this.#readers]) reader.onMore(0);
   }
@@ -67,22 +75,31 @@ const slabShare = 4;
 const groupOverheadBytes = 512;
 const chunkOverheadBytes = 96;
 
-/** A numbered series of frames, as its publisher sends it, and converted for whoever speaks the other class. */
+/** The group in a class that is not its own. */
+interface Conversion {
+  readonly frameClass: FrameClass;
+  readonly body: GroupBody;
+  readonly converter: FrameConverter;
+}
+
+/** A numbered series of frames, as its publisher sends it, and converted for whoever speaks another class. */
 export class Group {
   readonly sequence: number;
   /** When its first bytes came, in ms. */
   readonly openedAt: number;
-  readonly #own: FrameClass;
+  readonly #own: StoredFrameClass;
   readonly #frameMaxBytes: number;
   readonly #body = new GroupBody(() => this.#becameIdle());
+  readonly #counter: FrameCounter;
   /** When each chunk came: the timestamps of frames that have none. */
   readonly #arrivedAt: number[] = [];
-  #converted: { body: GroupBody; converter: FrameConverter } | undefined;
+  #conversions: Conversion[] | undefined;
 
-  constructor(sequence: number, frameClass: FrameClass, openedAt: number, frameMaxBytes: number) {
+  constructor(sequence: number, frameClass: StoredFrameClass, openedAt: number, frameMaxBytes: number) {
     this.sequence = sequence;
     this.openedAt = openedAt;
     this.#own = frameClass;
+    this.#counter = new FrameCounter(frameClass);
     this.#frameMaxBytes = frameMaxBytes;
   }
 
@@ -106,7 +123,17 @@ export class Group {
 
   /** Nobody writes or reads it. */
   get idle(): boolean {
-    return this.#body.state !== "open" && !this.#body.read && !this.#converted?.body.read;
+    const read = this.#body.read || this.#conversions?.some(({ body }) => body.read);
+    return this.#body.state !== "open" && !read;
+  }
+
+  /** Frames so far, and the bytes in them without their headers. */
+  get frames(): number {
+    return this.#counter.frames;
+  }
+
+  get payloadBytes(): number {
+    return this.#counter.bytes;
   }
 
   get state(): GroupBody["state"] {
@@ -119,8 +146,10 @@ export class Group {
     const kept = chunk.length * slabShare < chunk.buffer.byteLength ? chunk.slice() : chunk;
     const arrivedAt = Math.max(now, this.#arrivedAt[this.#arrivedAt.length - 1] ?? 0);
     if (this.#own === "A") this.#arrivedAt.push(arrivedAt);
-    this.#body.append(kept);
-    if (this.#converted !== undefined) push(this.#converted, kept, arrivedAt);
+    const { frames, bytes } = this.#counter;
+    this.#counter.push(kept);
+    this.#body.append(kept, this.#counter.frames - frames, this.#counter.bytes - bytes);
+    if (this.#conversions !== undefined) for (const to of this.#conversions) push(to, kept, arrivedAt);
     const grown = kept.length + chunkOverheadBytes;
     this.#weightBytes += grown;
     return grown;
@@ -128,44 +157,50 @@ export class Group {
 
   end(state: "complete" | number): void {
     this.#body.end(state);
-    this.#converted?.body.end(state);
+    if (this.#conversions !== undefined) for (const { body } of this.#conversions) body.end(state);
     this.#becameIdle();
   }
 
   /** There is no memory for it any more. */
   evict(): void {
     this.#body.evict(liveError.evicted);
-    this.#converted?.body.evict(liveError.evicted);
+    if (this.#conversions !== undefined)
+      for (const { body } of this.#conversions) body.evict(liveError.evicted);
   }
 
   /** The group in `frameClass`; converted on first use, once for everybody. */
   body(frameClass: FrameClass): GroupBody {
-    if (frameClass === this.#own) return this.#body;
-    this.#converted ??= this.#convert();
-    return this.#converted.body;
+    return frameClass === this.#own ? this.#body : this.#in(frameClass).body;
   }
 
   #becameIdle(): void {
     if (this.idle) this.onIdle();
   }
 
-  #convert(): { body: GroupBody; converter: FrameConverter } {
+  #in(frameClass: FrameClass): Conversion {
+    const known = this.#conversions?.find((conversion) => conversion.frameClass === frameClass);
+    if (known !== undefined) return known;
+    const conversion = this.#convert(frameClass);
+    this.#conversions = [...(this.#conversions ?? []), conversion];
+    return conversion;
+  }
+
+  #convert(frameClass: FrameClass): Conversion {
     const body = new GroupBody(() => this.#becameIdle());
-    const converter = new FrameConverter(this.#own, this.#frameMaxBytes, (chunk) => body.append(chunk));
+    const converter = new FrameConverter(this.#own, frameClass, this.#frameMaxBytes, (chunk, frames) =>
+      body.append(chunk, frames, frames === 0 ? chunk.length : 0),
+    );
+    const conversion = { frameClass, body, converter };
     this.#body.chunks.forEach((chunk, at) => {
-      push({ body, converter }, chunk, this.#arrivedAt[at] ?? this.openedAt);
+      push(conversion, chunk, this.#arrivedAt[at] ?? this.openedAt);
     });
     if (this.#body.state !== "open") body.end(this.#body.state);
-    return { body, converter };
+    return conversion;
   }
 }
 
 /** Frames that make no sense end the group for those who need them converted; the others get them as they are. */
-function push(
-  to: { body: GroupBody; converter: FrameConverter },
-  chunk: Uint8Array,
-  arrivedAt: number,
-): void {
+function push(to: Conversion, chunk: Uint8Array, arrivedAt: number): void {
   if (to.body.state !== "open") return;
   try {
     to.converter.push(chunk, arrivedAt);

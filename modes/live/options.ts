@@ -1,4 +1,5 @@
-import { bytes, choice, duration, integer, list, text } from "#core/options.ts";
+import { bytes, choice, duration, flag, integer, list, memory, text } from "#core/options.ts";
+import { tierPattern } from "./tier.ts";
 
 /** What an operator may set for live. Names and defaults are the original relay's where it has them. */
 export const liveOptions = {
@@ -28,7 +29,12 @@ export const liveOptions = {
     doc: "Prefixes whose announcements one session may watch at once.",
   }),
   liveFetchesMax: integer({ default: 200, atLeast: 1, doc: "Requests to `/fetch` under way at once." }),
-  liveCacheMaxBytes: bytes({
+  liveEventStreamsMax: integer({
+    default: 200,
+    atLeast: 1,
+    doc: "Event streams of `/announced` open at once; one more is answered 503.",
+  }),
+  liveCacheMaxBytes: memory({
     default: 512 * 2 ** 20,
     atLeast: 2 ** 20,
     doc: "Groups kept in memory, all tracks together. The latest group of each track goes last.",
@@ -126,15 +132,90 @@ export const liveOptions = {
     atMost: "1h",
     doc: "A live connection that has been silent for so long is dropped.",
   }),
+  webWs: flag({
+    default: true,
+    doc: "Serve live over WebSocket on the public listener.",
+    also: { env: ["MOQ_WEB_WS"], toml: ["web.ws"] },
+  }),
+  serverTcpBind: text({
+    default: undefined,
+    doc: "HOST:PORT on which other relays and local programs open live sessions over plain TCP (qmux): no TLS, so keep it on loopback or a private network.",
+    pattern: /^.+:\d{1,5}$/,
+    allowed: "HOST:PORT",
+    also: {
+      flags: ["listen-tcp-bind"],
+      env: ["MOQ_SERVER_TCP_BIND", "MOQ_LISTEN_TCP_BIND"],
+      toml: ["server.tcp_bind", "server.tcp.bind", "listen.tcp.bind"],
+    },
+  }),
+  serverUnixBind: text({
+    default: undefined,
+    doc: "Path of a Unix socket for the same. What a relay that died left there is removed.",
+    allowed: "a path",
+    also: {
+      flags: ["listen-unix-bind"],
+      env: ["MOQ_SERVER_UNIX_BIND", "MOQ_LISTEN_UNIX_BIND"],
+      toml: ["server.unix_bind", "server.unix.bind", "listen.unix.bind"],
+    },
+  }),
+  serverUnixMode: choice({
+    default: "600",
+    of: ["600", "660", "666"],
+    doc: "Permissions of that socket: who may open it. A session there still needs a token or a public path.",
+  }),
   webtransport: choice({
-    default: "off",
-    of: ["off", "quiche"],
-    doc: "WebTransport (HTTP/3) on the UDP port of the public listener; needs `tls-cert` and `tls-key`. `quiche` is the optional package @matrixai/quic, built on an old QUIC library with known weaknesses against floods: for tests and closed networks.",
+    default: "auto",
+    of: ["auto", "moq", "quiche", "off"],
+    doc: "WebTransport (HTTP/3) on the UDP port of the public listener, with the certificate of `tls-cert` or `tls-generate`. `moq` is the optional package @moq/web-transport, which needs glibc 2.38 or later on Linux and with which clients speak moq-lite-02; `auto` takes it where it loads and there is a certificate. `quiche` is the optional package @matrixai/quic, which knows newer versions and is built on an old QUIC library with known weaknesses against floods: for tests and closed networks.",
+  }),
+  statsEnabled: flag({
+    default: false,
+    doc: "Publish what live counts as a broadcast of its own, `{stats-prefix}/node/{stats-node}`, in the original relay's form.",
+    also: { env: ["MOQ_STATS_ENABLED"], toml: ["stats.enabled"] },
+  }),
+  statsPrefix: text({
+    default: ".stats",
+    doc: "Where the broadcasts of counts are. Whoever may watch there sees the names of all broadcasts.",
+    allowed: "a prefix of broadcast names",
+    pattern: /[^/]/,
+    also: { env: ["MOQ_STATS_PREFIX"], toml: ["stats.prefix"] },
+  }),
+  statsIntervalMs: duration({
+    default: "1s",
+    atLeast: "100ms",
+    atMost: "1h",
+    doc: "How often the counts are published.",
+    also: { env: ["MOQ_STATS_INTERVAL"], toml: ["stats.interval"] },
+  }),
+  statsNode: text({
+    default: undefined,
+    doc: "Tells the relays of a cluster apart in the names of these broadcasts; may have several parts.",
+    allowed: "a name",
+    also: { env: ["MOQ_STATS_NODE"], toml: ["stats.node"] },
+  }),
+  statsDepth: integer({
+    default: 0,
+    atMost: 32,
+    doc: "How many leading parts of a broadcast's name get a broadcast of counts of their own, `{stats-prefix}/{parts}/node/{stats-node}`; 0 makes one for all.",
+    also: { env: ["MOQ_STATS_DEPTH"], toml: ["stats.depth"] },
+  }),
+  statsLingerMs: duration({
+    default: "5m",
+    atMost: "1d",
+    doc: "How long such a broadcast stays announced after its last traffic.",
+    also: { env: ["MOQ_STATS_LINGER"], toml: ["stats.linger"] },
+  }),
+  clusterTier: text({
+    default: undefined,
+    doc: "Label under which the traffic of links with other relays is counted.",
+    pattern: tierPattern,
+    allowed: "letters, digits, _ . - and / between them",
+    also: { env: ["MOQ_CLUSTER_TIER"], toml: ["cluster.tier"] },
   }),
   clusterRoot: list({
     default: [],
-    doc: "Relays to connect with, as URLs (`?jwt=` for a token of its own): broadcasts on either are seen on both.",
-    pattern: /^(https?|wss?):\/\/\S+$/,
+    doc: "Relays to connect with, as URLs (`?jwt=` for a token of its own): broadcasts on either are seen on both. `tcp://HOST:PORT` and `unix:///PATH` speak qmux without TLS.",
+    pattern: /^((https?|wss?|tcp):\/\/\S+|unix:\/\/\/\S+)$/,
     allowed: "URLs joined by commas",
     also: {
       flags: ["cluster-connect"],

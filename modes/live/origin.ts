@@ -2,8 +2,9 @@ import type { Cancel, Clock } from "#core/clock.ts";
 import { liveError } from "#wire/live/error-code.ts";
 import type { GroupCache } from "./cache.ts";
 import type { LiveLimits } from "./limits.ts";
-import { prefixesOf } from "./path.ts";
+import { hasPrefix, isClusterPath, prefixesOf } from "./path.ts";
 import { Track, type TrackSource } from "./track.ts";
+import type { TrafficCounts } from "./traffic.ts";
 
 /** One way to a broadcast. */
 export interface Route {
@@ -54,14 +55,18 @@ export class Origin {
   readonly #limits: LiveLimits;
   readonly #clock: Clock;
   readonly #cache: GroupCache;
+  readonly #counts: TrafficCounts;
   readonly #broadcasts = new Map<string, Broadcast>();
   readonly #watchers = new Map<string, Set<Watcher>>();
   #routes = 0;
+  /** What is below is shown only to who asks for something below it: it is about the relay, not of its users. */
+  hiddenPrefix: string | undefined;
 
-  constructor(limits: LiveLimits, clock: Clock, cache: GroupCache) {
+  constructor(limits: LiveLimits, clock: Clock, cache: GroupCache, counts: TrafficCounts) {
     this.#limits = limits;
     this.#clock = clock;
     this.#cache = cache;
+    this.#counts = counts;
   }
 
   get broadcasts(): Iterable<Broadcast> {
@@ -82,10 +87,19 @@ export class Origin {
     return this.#broadcasts.get(path);
   }
 
+  /** Whether who asks for all below `prefix`, and is no relay of the cluster, is shown the broadcast. */
+  shows(path: string, prefix: string): boolean {
+    if (isClusterPath(path)) return false;
+    const { hiddenPrefix: hidden } = this;
+    return hidden === undefined || !hasPrefix(hidden, path) || hasPrefix(hidden, prefix);
+  }
+
   /** `source` has the broadcast; a second time replaces its route. */
   announce(path: string, source: TrackSource, hops: readonly bigint[]): void {
     const route: Route = { source, hops, number: this.#routes++ };
     const broadcast = this.#broadcasts.get(path);
+    if (!broadcast?.routes.some((known) => known.source === source))
+      this.#counts.announced(path, source.tier ?? "", "subscriber");
     if (broadcast === undefined) {
       const fresh = new Broadcast(path, route);
       fresh.routes = [route];
@@ -104,6 +118,7 @@ export class Origin {
     const broadcast = this.#broadcasts.get(path);
     if (broadcast === undefined || !broadcast.routes.some((route) => route.source === source)) return;
     broadcast.routes = broadcast.routes.filter((route) => route.source !== source);
+    this.#counts.unannounced(path, source.tier ?? "", "subscriber");
     if (broadcast.routes.length > 0) {
       this.#reroute(broadcast);
       return;
@@ -123,7 +138,7 @@ export class Origin {
     const known = broadcast.tracks.get(name);
     if (known !== undefined) return known;
     if (broadcast.tracks.size >= this.#limits.tracksMax) return undefined;
-    const track = new Track(path, name, this.#limits, this.#clock, this.#cache, (ended) => {
+    const track = new Track(path, name, this.#limits, this.#clock, this.#cache, this.#counts, (ended) => {
       if (broadcast.tracks.get(name) === ended) broadcast.tracks.delete(name);
     });
     broadcast.tracks.set(name, track);

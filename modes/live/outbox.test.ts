@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
+import { encodeGroupStart } from "#wire/live/group.ts";
 import type { SendStream, Transport } from "#wire/live/transport.ts";
 import { Group } from "./group.ts";
 import { newLiveMetrics } from "./metrics.ts";
 import { Outbox, type OutboxSubscription } from "./outbox.ts";
+import { newTraffic } from "./traffic.ts";
 
 /** A transport that lets as many streams through as the test says, and notes whose group each is. */
 class Gate {
@@ -39,8 +41,15 @@ const subscriptionOf = (id: number, priority: number, ordered: boolean): OutboxS
   trackPriority: 0,
   ordered,
   latencyMaxMs: 1_000_000,
+  traffic: newTraffic(),
   onGroupDone() {},
 });
+
+const format = {
+  frameClass: "A" as const,
+  groupStart: ({ id }: OutboxSubscription, { sequence }: Group) => encodeGroupStart(id, sequence),
+  resetCode: (code: number) => code,
+};
 
 describe("the order in which groups go", () => {
   test("is by priority, then by what each subscription asked for, whatever order they came in", () => {
@@ -53,7 +62,7 @@ describe("the order in which groups go", () => {
         }),
         (wishes, groups) => {
           const gate = new Gate();
-          const outbox = new Outbox(gate.transport, "A", 1_000_000, () => 0, newLiveMetrics());
+          const outbox = new Outbox(gate.transport, format, 1_000_000, () => 0, newLiveMetrics());
           const subscriptions = wishes.map(({ priority, ordered }, id) =>
             subscriptionOf(id, priority, ordered),
           );

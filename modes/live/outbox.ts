@@ -1,9 +1,9 @@
 import { liveError } from "#wire/live/error-code.ts";
-import { encodeGroupStart } from "#wire/live/group.ts";
 import type { SendStream, Transport } from "#wire/live/transport.ts";
 import type { FrameClass } from "#wire/live/version.ts";
 import type { BodyReader, Group, GroupBody } from "./group.ts";
 import type { LiveMetrics } from "./metrics.ts";
+import type { Traffic } from "./traffic.ts";
 
 /** What the outbox needs to know of a subscription. */
 export interface OutboxSubscription {
@@ -13,8 +13,19 @@ export interface OutboxSubscription {
   readonly ordered: boolean;
   /** Older than this, a superseded group is given up. */
   readonly latencyMaxMs: number;
+  /** What it is sent is counted here. */
+  readonly traffic: Traffic;
   /** A group is over: sent, given up, or reset. */
   onGroupDone(outgoing: OutgoingGroup): void;
+}
+
+/** How groups go out in what the remote speaks. */
+export interface GroupFormat {
+  readonly frameClass: FrameClass;
+  /** What the group's stream begins with. */
+  groupStart(subscription: OutboxSubscription, group: Group): Uint8Array;
+  /** What a stream is reset with for one of our own codes. */
+  resetCode(code: number): number;
 }
 
 const nothing = new Uint8Array(0);
@@ -25,6 +36,7 @@ export class OutgoingGroup implements BodyReader {
   readonly group: Group;
   readonly body: GroupBody;
   readonly #outbox: Outbox;
+  readonly #format: GroupFormat;
   /** In the outbox's list of what has bytes to send. */
   ready = false;
   stream: SendStream | undefined;
@@ -34,11 +46,12 @@ export class OutgoingGroup implements BodyReader {
   #chunk = 0;
   #offset = 0;
 
-  constructor(outbox: Outbox, subscription: OutboxSubscription, group: Group, frameClass: FrameClass) {
+  constructor(outbox: Outbox, subscription: OutboxSubscription, group: Group, format: GroupFormat) {
     this.#outbox = outbox;
     this.subscription = subscription;
     this.group = group;
-    this.body = group.body(frameClass);
+    this.#format = format;
+    this.body = group.body(format.frameClass);
   }
 
   onMore(added: number): void {
@@ -49,6 +62,16 @@ export class OutgoingGroup implements BodyReader {
     return this.body.bytes - this.sentBytes;
   }
 
+  /** Counts what is left as not sent. */
+  countStale(): void {
+    const { stale } = this.subscription.traffic;
+    stale.groups++;
+    for (let at = this.#chunk; at < this.body.chunks.length; at++) {
+      stale.frames += this.body.chunkFrames[at]!;
+      stale.bytes += this.body.chunkPayload[at]!;
+    }
+  }
+
   /** Writes what it can. `over`: nothing will follow; `idle`: all there is was sent; `blocked`: there is more. */
   write(transport: Transport): "over" | "idle" | "blocked" {
     const { body } = this;
@@ -57,7 +80,8 @@ export class OutgoingGroup implements BodyReader {
       this.stream = transport.openUni();
       if (this.stream === undefined) return "blocked";
       this.stream.onStop = () => this.#outbox.drop(this);
-      this.#header = encodeGroupStart(this.subscription.id, this.group.sequence);
+      this.subscription.traffic.groups++;
+      this.#header = this.#format.groupStart(this.subscription, this.group);
     }
     const stream = this.stream;
     if (this.#header !== undefined) {
@@ -72,12 +96,14 @@ export class OutgoingGroup implements BodyReader {
       this.sentBytes += taken;
       this.#offset += taken;
       if (this.#offset < chunk.length) return "blocked";
+      this.subscription.traffic.frames += body.chunkFrames[this.#chunk]!;
+      this.subscription.traffic.bytes += body.chunkPayload[this.#chunk]!;
       this.#chunk++;
       this.#offset = 0;
     }
     if (body.state === "open") return "idle";
     if (typeof body.state === "number") {
-      stream.reset(body.state);
+      stream.reset(this.#format.resetCode(body.state));
       return "over";
     }
     if (!stream.done) stream.write(nothing, 0, true);
@@ -93,7 +119,7 @@ export class OutgoingGroup implements BodyReader {
  */
 export class Outbox {
   readonly #transport: Transport;
-  readonly #frameClass: FrameClass;
+  readonly #format: GroupFormat;
   readonly #backlogMaxBytes: number;
   readonly #now: () => number;
   readonly #metrics: LiveMetrics;
@@ -104,14 +130,14 @@ export class Outbox {
 
   constructor(
     transport: Transport,
-    frameClass: FrameClass,
+    format: GroupFormat,
     backlogMaxBytes: number,
     now: () => number,
     metrics: LiveMetrics,
   ) {
     this.#metrics = metrics;
     this.#transport = transport;
-    this.#frameClass = frameClass;
+    this.#format = format;
     this.#backlogMaxBytes = backlogMaxBytes;
     this.#now = now;
   }
@@ -121,7 +147,7 @@ export class Outbox {
   }
 
   add(subscription: OutboxSubscription, group: Group): OutgoingGroup {
-    const outgoing = new OutgoingGroup(this, subscription, group, this.#frameClass);
+    const outgoing = new OutgoingGroup(this, subscription, group, this.#format);
     this.#all.add(outgoing);
     outgoing.body.add(outgoing);
     this.more(outgoing, outgoing.body.bytes);
@@ -149,7 +175,7 @@ export class Outbox {
   /** Gives a group up, telling the remote if it heard of it. */
   drop(outgoing: OutgoingGroup, code: number = liveError.old): void {
     if (!this.#all.has(outgoing)) return;
-    outgoing.stream?.reset(code);
+    outgoing.stream?.reset(this.#format.resetCode(code));
     this.#remove(outgoing);
     outgoing.subscription.onGroupDone(outgoing);
   }
@@ -157,6 +183,7 @@ export class Outbox {
   /** The subscriber was too slow for this group. */
   skip(outgoing: OutgoingGroup): void {
     this.#metrics.groupsSkipped++;
+    outgoing.countStale();
     this.drop(outgoing);
   }
 

@@ -14,6 +14,8 @@ export interface PeersOptions {
   clusterRoot: readonly string[];
   /** Our own URL; `undefined`: others do not connect with us. */
   clusterNode: string | undefined;
+  /** Label of the links' traffic; `undefined`: the usual one. */
+  clusterTier?: string | undefined;
   clusterRetryMaxMs: number;
   clusterNodesMax: number;
 }
@@ -48,6 +50,16 @@ export class Peers implements Watcher {
   /** Links that are up. */
   get linked(): number {
     return [...this.#links.values()].filter((link) => link.up).length;
+  }
+
+  /** The name that this relay has among the others; `undefined`: none. */
+  get ownName(): string | undefined {
+    return nodeName(this.#setup.options.clusterNode);
+  }
+
+  /** The links that are up, by the other relay's name. */
+  *linkedSessions(): Generator<{ readonly name: string; readonly sessionId: string }> {
+    for (const [name, { sessionId }] of this.#links) if (sessionId !== undefined) yield { name, sessionId };
   }
 
   start(): void {
@@ -104,7 +116,14 @@ function nodeName(url: string | undefined): string | undefined {
   return /^(http|ws):$/.test(protocol) ? `${protocol.slice(0, -1)}:${name}` : name;
 }
 
-function nodeUrl(name: string): URL | undefined {
+/** Where the session is at the other relay; the path of a Unix socket's URL is the socket's. */
+function sessionPathOf(url: URL): string {
+  if (url.protocol !== "unix:") return url.pathname;
+  return (url.searchParams.get("path") ?? "").split("?")[0]!;
+}
+
+/** The URL that a name stands for; `undefined` for what is no name of a node. */
+export function nodeUrl(name: string): URL | undefined {
   const plain = /^(http|ws):(.+)$/.exec(name);
   const text = plain ? `${plain[1]}://${plain[2]}` : `https://${name}`;
   return URL.canParse(text) ? new URL(text) : undefined;
@@ -136,6 +155,9 @@ class Link {
     this.learned = learned;
   }
 
+  /** The session of the link; `undefined` while it is down. */
+  sessionId: string | undefined;
+
   get up(): boolean {
     return this.#transport !== undefined;
   }
@@ -153,12 +175,22 @@ class Link {
   }
 
   #opened(transport: Transport): void {
-    const root = normalizePath(this.#url.pathname) ?? "";
-    const grant = { root, put: [""], get: [""], cluster: true, expiresAt: undefined };
+    const root = normalizePath(sessionPathOf(this.#url)) ?? "";
+    const { clusterTier: tier } = this.#setup.options;
+    const grant = {
+      root,
+      put: [""],
+      get: [""],
+      cluster: true,
+      expiresAt: undefined,
+      ...(tier === undefined ? {} : { tier }),
+    };
     const session = this.#setup.relay.accept(transport, grant);
     this.#transport = transport;
+    this.sessionId = session.id;
     session.whenOver(() => {
       this.#transport = undefined;
+      this.sessionId = undefined;
       this.#retry("lost");
     });
     if (this.#closed) this.close();

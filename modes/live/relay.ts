@@ -6,16 +6,20 @@ import type { LiveLimits } from "./limits.ts";
 import { type LiveMetrics, newLiveMetrics } from "./metrics.ts";
 import { Origin } from "./origin.ts";
 import { Session, type SessionHome } from "./session.ts";
+import { TrafficCounts } from "./traffic.ts";
 
 /** The core of live: all sessions meet here. Opens nothing and knows no transport. */
 export class Relay implements SessionHome {
   readonly clock: Clock;
   readonly limits: LiveLimits;
   readonly metrics: LiveMetrics = newLiveMetrics();
+  /** What went through, by broadcast. */
+  readonly traffic = new TrafficCounts();
   readonly cache: GroupCache;
   readonly origin: Origin;
   /** Random, below 2^53 and never 0: older clients read it as a number. */
   readonly originId: bigint;
+  readonly #entropy: Entropy;
   readonly #sessions = new Set<Session>();
   #draining = false;
   #onEmpty: () => void = () => {};
@@ -24,7 +28,8 @@ export class Relay implements SessionHome {
     this.clock = clock;
     this.limits = limits;
     this.cache = new GroupCache(limits.cacheMaxBytes);
-    this.origin = new Origin(limits, clock, this.cache);
+    this.origin = new Origin(limits, clock, this.cache, this.traffic);
+    this.#entropy = entropy;
     const bytes = entropy.bytes(6);
     this.originId = bytes.reduce((id, byte) => (id << 8n) | BigInt(byte), 0n) | 1n;
   }
@@ -37,13 +42,20 @@ export class Relay implements SessionHome {
     return this.#sessions.size;
   }
 
+  /** Whether the open sessions were asked to go. */
+  get draining(): boolean {
+    return this.#draining;
+  }
+
   /** Whether another session may begin. */
   get open(): boolean {
     return !this.#draining && this.#sessions.size < this.limits.sessionsMax;
   }
 
   accept(transport: Transport, grant: Grant, admitAtSetup?: AdmitAtSetup): Session {
-    const session = new Session(this, transport, grant, admitAtSetup);
+    // Random: an id tells nothing of who came before, and cannot be guessed.
+    const id = Array.from(this.#entropy.bytes(8), (byte) => byte.toString(16).padStart(2, "0")).join("");
+    const session = new Session(this, id, transport, grant, admitAtSetup);
     this.#sessions.add(session);
     this.metrics.sessionsOpened++;
     session.start();
@@ -68,9 +80,14 @@ export class Relay implements SessionHome {
     for (const session of [...this.#sessions]) session.close(code, reason);
   }
 
+  onSessionAdmitted({ grant }: Session): void {
+    this.traffic.sessionStarted(grant.root, grant.tier ?? "");
+  }
+
   onSessionEnd(session: Session, _end: SessionEnd): void {
     this.#sessions.delete(session);
     this.metrics.sessionsClosed++;
+    if (session.admitted) this.traffic.sessionEnded(session.grant.root, session.grant.tier ?? "");
     if (this.#sessions.size === 0) this.#onEmpty();
   }
 }

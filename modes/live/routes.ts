@@ -1,24 +1,31 @@
 import { RelayError } from "#core/errors.ts";
+import { entityTag } from "#wire/http/etag.ts";
 import { errorReply } from "#wire/http/problem.ts";
 import { type HeaderList, Reply } from "#wire/http/reply.ts";
 import { acceptsExplicitly, pathOf, type RelayRequest, targetOf } from "#wire/http/request.ts";
 import { emptyReply, type Routes } from "#wire/http/router.ts";
 import type { Knock } from "#wire/live/acceptor.ts";
+import { announcedEvents } from "./announced-events.ts";
+import { decodePath } from "./auth/session-path.ts";
 import { covers, type Grant } from "./grant.ts";
-import { fetchGroup } from "./group-fetch.ts";
+import { type FetchedGroup, type FetchFailure, fetchGroup } from "./group-fetch.ts";
 import type { Live } from "./live.ts";
-import { isClusterPath, stripPrefix } from "./path.ts";
+import { stripPrefix } from "./path.ts";
+import { SessionTraffic } from "./session-traffic.ts";
 
 type Respond = (request: RelayRequest, live: Live, rest: string) => Promise<Response>;
 
 const resources: readonly {
   base: string;
   route: string;
-  rest: "none" | "optional" | "needed";
+  rest: "none" | "needed";
   respond: Respond;
 }[] = [
   { base: "/certificate.sha256", route: "/certificate.sha256", rest: "none", respond: certificate },
-  { base: "/announced", route: "/announced/{prefix}", rest: "optional", respond: announced },
+  { base: "/certificates.json", route: "/certificates.json", rest: "none", respond: certificates },
+  { base: "/health", route: "/health", rest: "none", respond: health },
+  { base: "/announced", route: "/announced", rest: "none", respond: announced },
+  { base: "/announced", route: "/announced/{prefix}", rest: "needed", respond: announced },
   { base: "/fetch", route: "/fetch/{path}", rest: "needed", respond: fetchTrack },
 ];
 
@@ -27,8 +34,7 @@ export function liveRoutes(live: Live): Routes {
   return (request) => {
     const path = pathOf(request);
     for (const { base, route, rest, respond } of resources) {
-      if (path !== base && (rest === "none" || !path.startsWith(`${base}/`))) continue;
-      if (path === base && rest === "needed") continue;
+      if (rest === "none" ? path !== base : !path.startsWith(`${base}/`)) continue;
       return {
         route,
         respond: () => guarded(request, () => respond(request, live, path.slice(base.length + 1))),
@@ -51,6 +57,11 @@ async function guarded(request: RelayRequest, respond: () => Promise<Response>):
 const plain = (status: number, body: string, headers: HeaderList = []): Reply =>
   new Reply(status, [["content-type", "text/plain; charset=utf-8"], ...headers], body);
 
+/** For load balancers. Where the mailbox is served too, its answer comes first: they agree on 200. */
+async function health(): Promise<Response> {
+  return plain(200, "ok\n", [["cache-control", "no-store"]]);
+}
+
 /** The hash a browser is given to trust our certificate. */
 async function certificate(_request: RelayRequest, live: Live): Promise<Response> {
   const [hash] = await live.certificateHashes();
@@ -59,12 +70,28 @@ async function certificate(_request: RelayRequest, live: Live): Promise<Response
     : plain(200, hash, [["cache-control", "no-cache"]]);
 }
 
-/** What is announced below a prefix, relative to it: a line each, or JSON for who asks for it. */
+/** The same of every certificate that a client may meet, the current one first. */
+async function certificates(_request: RelayRequest, live: Live): Promise<Response> {
+  const hashes = await live.certificateHashes();
+  const body = JSON.stringify({ certificates: hashes.map((sha256) => ({ sha256 })) });
+  return new Reply(
+    200,
+    [
+      ["content-type", "application/json"],
+      ["cache-control", "no-cache"],
+    ],
+    body,
+  );
+}
+
+/** What is announced below a prefix, relative to it: a line each, or JSON or a stream of events for who asks for it. */
 async function announced(request: RelayRequest, live: Live, rest: string): Promise<Response> {
   const grant = await live.admitRequest(knockOf(request, rest));
+  if (acceptsExplicitly(request, "text/event-stream") && request.method === "GET")
+    return announcedEvents(grant, request.signal, live);
   const names: string[] = [];
   for (const { path } of live.relay.origin.broadcasts) {
-    if (isClusterPath(path) && !grant.cluster) continue;
+    if (!grant.cluster && !live.relay.origin.shows(path, grant.root)) continue;
     const name = stripPrefix(grant.root, path);
     if (name !== undefined && covers(grant.get, name)) names.push(name);
   }
@@ -85,27 +112,38 @@ async function fetchTrack(request: RelayRequest, live: Live, rest: string): Prom
   const grant = await live.admitRequest(knock);
   const path = readable(grant);
   if (path === undefined) throw new RelayError("unauthorized", { text: "This broadcast may not be watched" });
-  const track = decode(rest.slice(slash + 1));
+  const track = decodePath(rest.slice(slash + 1));
+  const counts = new SessionTraffic(live.relay.traffic, () => grant.tier ?? "");
   const fetched = await live.fetchUnderway(() =>
     fetchGroup(
       live.relay,
       live.clock,
-      { path, track, sequence },
+      { path, track, sequence, known: knownGroup(request) },
       { timeoutMs: live.options.liveFetchTimeoutMs, signal: request.signal },
     ),
   );
+  if (fetched !== "busy") countFetch(counts, path, fetched);
   if (fetched === "busy") throw new RelayError("too_many_waiters", { retryAfterSeconds: 1 });
+  if (fetched === "unchanged") return new Reply(304, [...groupHeaders(knownGroup(request)!)]);
   if (fetched === "timed_out") return plain(504, "No whole group came in time.");
   if (fetched === "not_found" || fetched === "aborted") return plain(404, "Not found.");
   return new Reply(
     200,
-    [
-      ["content-type", "application/octet-stream"],
-      ["etag", `"${fetched.sequence}"`],
-      ["cache-control", "no-cache"],
-    ],
+    [["content-type", "application/octet-stream"], ...groupHeaders(fetched.sequence)],
     fetched.payload,
   );
+}
+
+/** Asked for is counted as such, whatever came of it; only what exists, so that nobody makes up rows. */
+function countFetch(counts: SessionTraffic, path: string, fetched: FetchedGroup | FetchFailure): void {
+  if (fetched === "not_found") return;
+  const traffic = counts.fetched(path);
+  if (typeof fetched === "object") {
+    traffic.groups++;
+    traffic.frames += fetched.frames;
+    traffic.bytes += fetched.payload.length;
+  }
+  counts.fetchEnded(path);
 }
 
 /** The broadcast a grant names by its path, if it may be read. */
@@ -118,20 +156,25 @@ function sequenceIn(query: URLSearchParams): number | undefined | null {
   return /^\d{1,15}$/.test(group) ? Number(group) : null;
 }
 
-function decode(encoded: string): string {
-  try {
-    return decodeURIComponent(encoded);
-  } catch (cause) {
-    throw new RelayError("bad_request", { text: "The path is not UTF-8", cause });
-  }
+const groupHeaders = (sequence: number): HeaderList => [
+  ["etag", entityTag(sequence)],
+  ["cache-control", "no-cache"],
+];
+
+/** The group that the client has already, by `If-None-Match`. */
+function knownGroup(request: RelayRequest): number | undefined {
+  const tag = /^\s*(?:W\/)?"(\d{1,15})"\s*$/.exec(request.headers.get("if-none-match") ?? "")?.[1];
+  return tag === undefined ? undefined : Number(tag);
 }
 
 function knockOf(request: RelayRequest, path: string): Knock {
   const target = targetOf(request);
   const mark = target.indexOf("?");
   return {
-    path: decode(path),
+    path,
     query: new URLSearchParams(mark < 0 ? "" : target.slice(mark + 1)),
     authorization: request.headers.get("authorization") ?? undefined,
+    host: URL.canParse(request.url) ? new URL(request.url).host : undefined,
+    clientCertificate: request.edge?.clientCertificate,
   };
 }

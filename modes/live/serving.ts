@@ -1,20 +1,11 @@
 import type { Cancel } from "#core/clock.ts";
 import { liveError } from "#wire/live/error-code.ts";
-import type { StreamBuffer } from "#wire/live/stream-buffer.ts";
-import {
-  decodeSubscribeUpdate,
-  encodeSubscribeDrop,
-  encodeSubscribeEnd,
-  encodeSubscribeOk,
-  encodeSubscribeStart,
-  type Subscribe,
-  type SubscribeOptions,
-} from "#wire/live/subscribe.ts";
-import type { ControlStream } from "./control-stream.ts";
+import type { Subscribe, SubscribeOptions } from "#wire/live/subscribe.ts";
 import type { Group } from "./group.ts";
 import type { Outbox, OutboxSubscription, OutgoingGroup } from "./outbox.ts";
 import type { SessionContext } from "./session-context.ts";
 import type { Track, TrackSubscriber } from "./track.ts";
+import type { Traffic } from "./traffic.ts";
 
 /** How old a superseded group may get where neither side says so, in ms. */
 const latencyDefaultMs = 5_000;
@@ -22,15 +13,31 @@ const latencyDefaultMs = 5_000;
 /** How long the last group of a range waits for those before it. */
 const lateGroupsMs = 500;
 
+/** How a subscription is answered in what the remote speaks. */
+export interface ServingAnswers {
+  /** The subscription is taken. */
+  taken(options: SubscribeOptions): void;
+  /** Groups `from` to `to`, both included, were asked for and are not kept any more. */
+  missing(from: number, to: number): void;
+  /** The first group, which goes to the outbox after this. */
+  first(sequence: number): void;
+  /** All groups there will be were sent; `bound` is behind the last. */
+  ended(bound: number): void;
+  failed(code: number): void;
+  /** The remote wants no more. */
+  left(): void;
+}
+
 /** One subscription of the remote: its groups go to the outbox, its answers to its stream. */
 export class Serving implements TrackSubscriber, OutboxSubscription {
   readonly id: number;
   readonly #session: SessionContext;
-  readonly #stream: ControlStream;
+  readonly #answers: ServingAnswers;
   readonly #outbox: Outbox;
   readonly #track: Track;
   readonly #onOver: (serving: Serving) => void;
   readonly #outgoing = new Set<OutgoingGroup>();
+  readonly traffic: Traffic;
   options: SubscribeOptions;
   #cancel: Cancel | undefined;
   /** Where the subscription begins: as asked for, or at the latest group there was. */
@@ -46,22 +53,21 @@ export class Serving implements TrackSubscriber, OutboxSubscription {
 
   constructor(
     session: SessionContext,
-    stream: ControlStream,
+    answers: ServingAnswers,
     outbox: Outbox,
     track: Track,
-    subscribe: Subscribe,
+    subscribe: SubscribeOptions & Pick<Subscribe, "id">,
     onOver: (serving: Serving) => void,
   ) {
     this.id = subscribe.id;
     this.options = subscribe;
     this.#session = session;
-    this.#stream = stream;
+    this.#answers = answers;
     this.#outbox = outbox;
     this.#track = track;
     this.#onOver = onOver;
+    this.traffic = session.traffic.subscribed(track.broadcast);
     this.#floor = subscribe.startGroup ?? track.latest?.sequence ?? 0;
-    stream.onInput = (input, fin) => this.#onInput(input, fin);
-    stream.onAbort = () => this.#end(() => stream.abort(liveError.cancel));
   }
 
   get priority(): number {
@@ -81,10 +87,7 @@ export class Serving implements TrackSubscriber, OutboxSubscription {
   }
 
   start(): void {
-    // Up to 04 clients wait for the answer, and give up after ten seconds: it is not made to wait for the publisher.
-    if (this.#session.version < 5) {
-      this.#stream.output.send(encodeSubscribeOk(this.options, this.#session.version));
-    }
+    this.#answers.taken(this.options);
     this.#tellMissing();
     this.#cancel = this.#track.subscribe(this);
   }
@@ -92,9 +95,7 @@ export class Serving implements TrackSubscriber, OutboxSubscription {
   onGroup(group: Group): void {
     const { sequence } = group;
     if (this.#complete || sequence < this.#floor) return;
-    if (this.#largest < 0 && this.#session.version >= 5) {
-      this.#stream.output.send(encodeSubscribeStart(sequence));
-    }
+    if (this.#largest < 0) this.#answers.first(sequence);
     this.#largest = Math.max(this.#largest, sequence);
     const { endGroup } = this.options;
     if (endGroup === undefined || sequence <= endGroup) {
@@ -129,12 +130,24 @@ export class Serving implements TrackSubscriber, OutboxSubscription {
   }
 
   onError(code: number): void {
-    this.#end(() => this.#stream.abort(code));
+    this.#end(() => this.#answers.failed(code));
   }
 
   onGroupDone(outgoing: OutgoingGroup): void {
     this.#outgoing.delete(outgoing);
     if (this.#complete) this.#finishIfSent();
+  }
+
+  /** The remote wants it otherwise from now on. */
+  update(options: SubscribeOptions): void {
+    this.options = options;
+    this.#outbox.reorder();
+    this.#track.updated();
+  }
+
+  /** The remote wants no more. */
+  leave(): void {
+    this.#end(() => this.#answers.left());
   }
 
   /** The session is over. */
@@ -147,29 +160,12 @@ export class Serving implements TrackSubscriber, OutboxSubscription {
     const { startGroup } = this.options;
     const oldest = startGroup === undefined ? undefined : this.#track.heldFrom(0)[0]?.sequence;
     if (startGroup === undefined || oldest === undefined || oldest <= startGroup) return;
-    const { version } = this.#session;
-    if (version === 3 || version === 4) {
-      this.#stream.output.send(encodeSubscribeDrop(startGroup, oldest - 1, liveError.old, version));
-    }
-  }
-
-  #onInput(input: StreamBuffer, fin: boolean): void {
-    for (let body = input.takeMessage(); body !== undefined; body = input.takeMessage()) {
-      this.options = decodeSubscribeUpdate(body, this.#session.version);
-      this.#outbox.reorder();
-      this.#track.updated();
-    }
-    if (fin) this.#end(() => this.#stream.output.finish());
+    this.#answers.missing(startGroup, oldest - 1);
   }
 
   #finishIfSent(): void {
     if (this.#outgoing.size > 0) return;
-    this.#end(() => {
-      if (this.#session.version >= 5) {
-        this.#stream.output.send(encodeSubscribeEnd(Math.max(this.#largest + 1, 0)));
-      }
-      this.#stream.output.finish();
-    });
+    this.#end(() => this.#answers.ended(Math.max(this.#largest + 1, 0)));
   }
 
   #end(say: () => void): void {
@@ -178,6 +174,7 @@ export class Serving implements TrackSubscriber, OutboxSubscription {
     this.#cancel?.();
     this.#cancelLast?.();
     for (const outgoing of [...this.#outgoing]) this.#outbox.drop(outgoing, liveError.cancel);
+    this.#session.traffic.unsubscribed(this.#track.broadcast);
     say();
     this.#onOver(this);
   }

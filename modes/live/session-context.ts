@@ -1,16 +1,15 @@
-import type { Clock } from "#core/clock.ts";
-import type { BidiStream, Transport } from "#wire/live/transport.ts";
-import type { LiteVersion } from "#wire/live/version.ts";
+import type { Cancel, Clock } from "#core/clock.ts";
+import type { BidiStream, SendStream, Transport } from "#wire/live/transport.ts";
 import type { ControlOwner } from "./control-stream.ts";
 import type { Grant } from "./grant.ts";
 import type { LiveLimits } from "./limits.ts";
 import type { LiveMetrics } from "./metrics.ts";
 import type { Origin } from "./origin.ts";
+import type { SessionTraffic } from "./session-traffic.ts";
 
-/** What the two halves of a session share. */
+/** What the parts of a session share, whatever it speaks. */
 export interface SessionContext extends ControlOwner {
   readonly transport: Transport;
-  readonly version: LiteVersion;
   readonly grant: Grant;
   readonly origin: Origin;
   /** This relay's own id. */
@@ -18,6 +17,10 @@ export interface SessionContext extends ControlOwner {
   readonly limits: LiveLimits;
   readonly clock: Clock;
   readonly metrics: LiveMetrics;
-  /** Opens a stream as soon as the remote allows one more. */
-  openBidi(opened: (stream: BidiStream) => void): void;
+  readonly traffic: SessionTraffic;
+  /** Opens a stream as soon as the remote allows one more, unless it is cancelled before. */
+  openBidi(opened: (stream: BidiStream) => void): Cancel;
+  openUni(opened: (stream: SendStream) => void): void;
+  /** Ends the session with one of our own codes (`liveError`). */
+  close(code: number, reason: string): void;
 }

@@ -38,7 +38,7 @@ describe("setup", () => {
 
   test("of versions nobody here speaks: closed with 9", async () => {
     const { raw } = await scene(undefined);
-    raw.bidi(hex("20000a 01 c0000000ff00000e 00"));
+    raw.bidi(hex("20000a 01 c0000000ff00000d 00"));
     await settle();
     assert.equal(raw.end?.code, 9);
   });
@@ -100,6 +100,20 @@ describe("a session of 05", () => {
     relay.origin.unannounce("room/b", publishers[1]!, false);
     await settle();
     assert.equal(watch.hex.slice(before), "0400016200");
+  });
+
+  test("opens no stream for a subscription that is given up before", async () => {
+    const { raw, relay } = await scene(5);
+    raw.bidis[0]!.answer(hex("02 07 01 08 01 0363616d 02 07 09"));
+    await settle();
+    const track = relay.origin.track("cam", "v")!;
+    relay.origin.start(track);
+    track.close(0);
+    await settle();
+    assert.equal(raw.bidis.length, 1);
+    relay.origin.start(relay.origin.track("cam", "v")!);
+    await settle();
+    assert.equal(raw.bidis.length, 3);
   });
 
   test("refuses streams of unknown types and lives on", async () => {

@@ -18,8 +18,8 @@ async function undecided() {
   const raw = new RawSession(pair.client);
   const shown: string[][] = [];
   const { promise, resolve: decide } = Promise.withResolvers<Grant | Refusal>();
-  const session = relay.accept(pair.server, nothing, (values) => {
-    shown.push(values.map((value) => Buffer.from(value).toString("hex")));
+  const session = relay.accept(pair.server, nothing, ({ tokens }) => {
+    shown.push(tokens.map((value) => Buffer.from(value).toString("hex")));
     return promise;
   });
   const setup = raw.bidi(hex(setupWithToken));

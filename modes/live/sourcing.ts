@@ -1,10 +1,10 @@
 import { concatBytes } from "#core/bytes.ts";
+import type { Cancel } from "#core/clock.ts";
 import {
   decodeAnnounceInit,
   decodeAnnouncement,
   decodeAnnounceOk,
   encodeAnnounceRequest,
-  unknownOrigin,
 } from "#wire/live/announce.ts";
 import { encodeType } from "#wire/live/encoder.ts";
 import { LiveProtocolError, liveError } from "#wire/live/error-code.ts";
@@ -19,11 +19,12 @@ import {
 } from "#wire/live/subscribe.ts";
 import { decodeTrackInfo, encodeTrackName, type TrackInfo } from "#wire/live/track.ts";
 import type { ReceiveStream } from "#wire/live/transport.ts";
-import { type FrameClass, frameClassOf } from "#wire/live/version.ts";
+import { frameClassOf, type LiteVersion, type StoredFrameClass } from "#wire/live/version.ts";
 import { ControlStream } from "./control-stream.ts";
-import { covers, outermost } from "./grant.ts";
+import { outermost } from "./grant.ts";
 import type { Group } from "./group.ts";
-import { isClusterPath, joinPath, normalizePath, stripPrefix } from "./path.ts";
+import { joinPath, stripPrefix } from "./path.ts";
+import { type AnnouncedHere, RemoteBroadcasts } from "./remote-broadcasts.ts";
 import type { SessionContext } from "./session-context.ts";
 import type { SourceSubscription, TrackSink, TrackSource } from "./track.ts";
 
@@ -33,25 +34,30 @@ const infoOfOldVersions: TrackInfo = { priority: 0, ordered: false, latencyMaxMs
 const okOfOldVersions = { kind: "ok" } as const;
 
 /** How long after the end of a subscription groups are still taken, where it was not said which is the last. */
-const lateGroupsMs = 500;
+export const lateGroupsMs = 500;
 
 /**
  * The remote as a source: what it announces goes to the origin, and tracks are subscribed with it.
  */
 export class Sourcing implements TrackSource {
-  readonly frameClass: FrameClass;
+  readonly frameClass: StoredFrameClass;
   readonly cluster: boolean;
+  readonly tier: string;
   readonly #session: SessionContext;
-  readonly #announced = new Set<string>();
+  readonly #version: LiteVersion;
+  readonly #announced: RemoteBroadcasts;
   readonly #subscriptions = new Map<number, Subscription>();
   readonly #groups = new Set<IncomingGroup>();
   #nextId = 0;
   #closed = false;
 
-  constructor(session: SessionContext) {
+  constructor(session: SessionContext, version: LiteVersion) {
     this.#session = session;
-    this.frameClass = frameClassOf(session.version);
+    this.#version = version;
+    this.frameClass = frameClassOf(version);
     this.cluster = session.grant.cluster;
+    this.tier = session.grant.tier ?? "";
+    this.#announced = new RemoteBroadcasts(session, this);
   }
 
   /** Asks what the remote has, wherever it may publish. */
@@ -67,7 +73,7 @@ export class Sourcing implements TrackSource {
   ): SourceSubscription {
     const id = this.#nextId++;
     const name = stripPrefix(this.#session.grant.root, broadcast) ?? broadcast;
-    const subscription = new Subscription(this.#session, id, name, track, options, sink, () =>
+    const subscription = new Subscription(this.#session, this.#version, id, name, track, options, sink, () =>
       this.#subscriptions.delete(id),
     );
     if (this.#closed) {
@@ -96,13 +102,13 @@ export class Sourcing implements TrackSource {
   close(abruptly: boolean): void {
     this.#closed = true;
     for (const incoming of [...this.#groups]) incoming.lost();
-    for (const path of this.#announced) this.#session.origin.unannounce(path, this, abruptly);
-    this.#announced.clear();
+    this.#announced.close(abruptly);
     for (const subscription of [...this.#subscriptions.values()]) subscription.lost();
   }
 
   #askAnnouncements(prefix: string): void {
-    const { version, originId } = this.#session;
+    const { originId } = this.#session;
+    const version = this.#version;
     this.#session.openBidi((bidi) => {
       const stream = new ControlStream(this.#session, bidi);
       stream.output.send(
@@ -111,68 +117,40 @@ export class Sourcing implements TrackSource {
           encodeAnnounceRequest({ prefix, excludeHop: originId }, version),
         ),
       );
-      const own = new Set<string>();
-      const gone = (abruptly: boolean) => {
-        for (const path of own) this.#unannounce(path, abruptly);
-        own.clear();
+      const here = this.#announced.place();
+      const gone = () => {
+        here.close();
         stream.output.finish();
       };
       let first = version <= 2 || version >= 5;
       let responder: bigint | undefined;
-      stream.onAbort = () => gone(false);
+      stream.onAbort = gone;
       stream.onInput = (input, fin) => {
         for (let body = input.takeMessage(); body !== undefined; body = input.takeMessage()) {
-          if (!first) this.#onAnnouncement(prefix, body, responder, own);
+          if (!first) this.#onAnnouncement(prefix, body, responder, here);
           else if (version >= 5) responder = decodeAnnounceOk(body).origin;
-          else for (const suffix of decodeAnnounceInit(body)) this.#announce(prefix, suffix, [], own);
+          else for (const suffix of decodeAnnounceInit(body)) here.announce(joinPath(prefix, suffix), []);
           first = false;
         }
-        if (fin) gone(false);
+        if (fin) gone();
       };
     });
   }
 
-  #onAnnouncement(prefix: string, body: Uint8Array, responder: bigint | undefined, own: Set<string>): void {
-    const { active, suffix, hops } = decodeAnnouncement(body, this.#session.version);
-    if (active) {
-      // Up to 04 the remote is among the hops already, where its version has any.
-      const all = responder === undefined ? hops : [...hops, responder];
-      this.#announce(prefix, suffix, all, own);
+  #onAnnouncement(
+    prefix: string,
+    body: Uint8Array,
+    responder: bigint | undefined,
+    here: AnnouncedHere,
+  ): void {
+    const { active, suffix, hops } = decodeAnnouncement(body, this.#version);
+    const name = joinPath(prefix, suffix);
+    if (!active) {
+      here.end(name);
       return;
     }
-    const path = this.#pathOf(prefix, suffix);
-    if (path === undefined || !own.delete(path)) return;
-    this.#unannounce(path, false);
-  }
-
-  #announce(prefix: string, suffix: string, passed: readonly bigint[], own: Set<string>): void {
-    // The remote is a hop like any other, even if its version has no name for it.
-    const hops = passed.length > 0 ? passed : [unknownOrigin];
-    const path = this.#pathOf(prefix, suffix);
-    if (path === undefined) return;
-    // What came through us already would go round in a circle.
-    if (hops.includes(this.#session.originId)) {
-      if (own.delete(path)) this.#unannounce(path, false);
-      return;
-    }
-    if (!this.#announced.has(path) && this.#announced.size >= this.#session.limits.announcementsMax) {
-      throw new LiveProtocolError("too many broadcasts are announced", liveError.bounds);
-    }
-    own.add(path);
-    this.#announced.add(path);
-    this.#session.origin.announce(path, this, hops);
-  }
-
-  #unannounce(path: string, abruptly: boolean): void {
-    if (this.#announced.delete(path)) this.#session.origin.unannounce(path, this, abruptly);
-  }
-
-  /** The full name; `undefined` if it may not be published. */
-  #pathOf(prefix: string, suffix: string): string | undefined {
-    const relative = normalizePath(joinPath(prefix, suffix));
-    if (relative === undefined || !covers(this.#session.grant.put, relative)) return undefined;
-    const path = normalizePath(joinPath(this.#session.grant.root, relative));
-    return path === undefined || (isClusterPath(path) && !this.cluster) ? undefined : path;
+    // Up to 04 the remote is among the hops already, where its version has any.
+    here.announce(name, responder === undefined ? hops : [...hops, responder]);
   }
 }
 
@@ -180,6 +158,7 @@ export class Sourcing implements TrackSource {
 class Subscription implements SourceSubscription {
   readonly sink: TrackSink;
   readonly #session: SessionContext;
+  readonly #version: LiteVersion;
   readonly #id: number;
   readonly #broadcast: string;
   readonly #track: string;
@@ -188,6 +167,8 @@ class Subscription implements SourceSubscription {
   #stream: ControlStream | undefined;
   #infoStream: ControlStream | undefined;
   #cancelTimeout: (() => void) | undefined;
+  /** A stream that is only opened to be given up is more than older relays can take. */
+  readonly #cancelOpenings: Cancel[] = [];
   #replyType: number | undefined;
   /** Behind the last group, once the publisher has said so (05). */
   #endBound: number | undefined;
@@ -198,6 +179,7 @@ class Subscription implements SourceSubscription {
 
   constructor(
     session: SessionContext,
+    version: LiteVersion,
     id: number,
     broadcast: string,
     track: string,
@@ -206,6 +188,7 @@ class Subscription implements SourceSubscription {
     onOver: () => void,
   ) {
     this.#session = session;
+    this.#version = version;
     this.#id = id;
     this.#broadcast = broadcast;
     this.#track = track;
@@ -215,12 +198,12 @@ class Subscription implements SourceSubscription {
   }
 
   start(): void {
-    const { version, clock, limits, metrics } = this.#session;
+    const { clock, limits, metrics } = this.#session;
+    const version = this.#version;
     metrics.upstreamSubscriptions++;
     this.#cancelTimeout = clock.after(limits.subscribeTimeoutMs, () => this.#fail(liveError.timeout));
-    if (version >= 5) this.#session.openBidi((bidi) => this.#askInfo(bidi));
-    this.#session.openBidi((bidi) => {
-      if (this.#over) return bidi.send.reset(liveError.cancel);
+    if (version >= 5) this.#cancelOpenings.push(this.#session.openBidi((bidi) => this.#askInfo(bidi)));
+    const cancel = this.#session.openBidi((bidi) => {
       const stream = new ControlStream(this.#session, bidi);
       this.#stream = stream;
       stream.onInput = (input, fin) => this.#onReply(input, fin);
@@ -228,12 +211,13 @@ class Subscription implements SourceSubscription {
       const subscribe = { id: this.#id, broadcast: this.#broadcast, track: this.#track, ...this.#options };
       stream.output.send(concatBytes(encodeType(bidiType.subscribe), encodeSubscribe(subscribe, version)));
     });
+    this.#cancelOpenings.push(cancel);
   }
 
   update(options: SubscribeOptions): void {
     this.#options = options;
-    if (this.#session.version < 3) return;
-    this.#stream?.output.send(encodeSubscribeUpdate(options, this.#session.version));
+    if (this.#version < 3) return;
+    this.#stream?.output.send(encodeSubscribeUpdate(options, this.#version));
   }
 
   close(): void {
@@ -249,10 +233,6 @@ class Subscription implements SourceSubscription {
   }
 
   #askInfo(bidi: Parameters<Parameters<SessionContext["openBidi"]>[0]>[0]): void {
-    if (this.#over) {
-      bidi.send.reset(liveError.cancel);
-      return;
-    }
     const stream = new ControlStream(this.#session, bidi);
     this.#infoStream = stream;
     stream.onAbort = (code) => this.#fail(code || liveError.notFound);
@@ -276,7 +256,7 @@ class Subscription implements SourceSubscription {
   }
 
   #onReply(input: StreamBuffer, fin: boolean): void {
-    const { version } = this.#session;
+    const version = this.#version;
     for (;;) {
       if (version >= 3) this.#replyType ??= input.takeType();
       if (version >= 3 && this.#replyType === undefined) break;
@@ -326,6 +306,7 @@ class Subscription implements SourceSubscription {
   #end(): void {
     this.#over = true;
     this.#cancelTimeout?.();
+    for (const cancel of this.#cancelOpenings) cancel();
     this.#onOver();
   }
 }

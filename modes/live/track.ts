@@ -2,10 +2,11 @@ import type { Cancel, Clock } from "#core/clock.ts";
 import { liveError } from "#wire/live/error-code.ts";
 import type { SubscribeOptions } from "#wire/live/subscribe.ts";
 import type { TrackInfo } from "#wire/live/track.ts";
-import type { FrameClass } from "#wire/live/version.ts";
+import type { StoredFrameClass } from "#wire/live/version.ts";
 import type { GroupCache } from "./cache.ts";
 import { Group } from "./group.ts";
 import type { LiveLimits } from "./limits.ts";
+import type { Traffic, TrafficCounts } from "./traffic.ts";
 
 /** One who wants a track's groups. */
 export interface TrackSubscriber {
@@ -39,9 +40,11 @@ export interface SourceSubscription {
 
 /** Whoever can be asked for tracks: the session of a publisher, or of another relay. */
 export interface TrackSource {
-  readonly frameClass: FrameClass;
+  readonly frameClass: StoredFrameClass;
   /** Another relay of our cluster. */
   readonly cluster: boolean;
+  /** Label under which what it sends is counted; absent for the usual one. */
+  readonly tier?: string;
   subscribe(broadcast: string, track: string, options: SubscribeOptions, sink: TrackSink): SourceSubscription;
 }
 
@@ -58,6 +61,7 @@ export class Track implements TrackSink {
   readonly #limits: LiveLimits;
   readonly #clock: Clock;
   readonly #cache: GroupCache;
+  readonly #counts: TrafficCounts;
   readonly #onEnd: (track: Track) => void;
   readonly #groups = new Map<number, Group>();
   readonly #subscribers = new Set<TrackSubscriber>();
@@ -66,8 +70,10 @@ export class Track implements TrackSink {
   /** Groups up to here were let go for their age: one that comes now came before, or too late. */
   #forgotten = -1;
   #info: TrackInfo | undefined;
-  #frameClass: FrameClass = "B";
+  #frameClass: StoredFrameClass = "B";
   #source: SourceSubscription | undefined;
+  /** What comes from the source is counted here; `undefined` while there is none. */
+  #incoming: { readonly traffic: Traffic; readonly tier: string } | undefined;
   /** Answers of a source that was left since are not listened to. */
   #sourceNumber = 0;
   #wanted: SubscribeOptions | undefined;
@@ -80,6 +86,7 @@ export class Track implements TrackSink {
     limits: LiveLimits,
     clock: Clock,
     cache: GroupCache,
+    counts: TrafficCounts,
     onEnd: (track: Track) => void,
   ) {
     this.broadcast = broadcast;
@@ -87,6 +94,7 @@ export class Track implements TrackSink {
     this.#limits = limits;
     this.#clock = clock;
     this.#cache = cache;
+    this.#counts = counts;
     this.#onEnd = onEnd;
   }
 
@@ -128,6 +136,7 @@ export class Track implements TrackSink {
     this.#source?.close();
     this.#forgotten = -1;
     this.#frameClass = source.frameClass;
+    this.#countFrom(source.tier ?? "");
     this.#wanted = this.#demand();
     const relay = new CurrentSink(this, () => this.#sourceNumber === number && !this.#ended);
     this.#source = source.subscribe(this.broadcast, this.name, this.#wanted, relay);
@@ -138,7 +147,21 @@ export class Track implements TrackSink {
   detach(): void {
     this.#sourceNumber++;
     this.#source = undefined;
+    this.#countFrom(undefined);
     for (const group of this.#groups.values()) group.end(liveError.dropped);
+  }
+
+  /** Ends the subscription that is counted, and begins another where there is a tier for it. */
+  #countFrom(tier: string | undefined): void {
+    if (this.#incoming) {
+      this.#incoming.traffic.subscriptionsEnded++;
+      this.#counts.ended(this.broadcast, this.#incoming.tier);
+    }
+    this.#incoming = undefined;
+    if (tier === undefined) return;
+    const traffic = this.#counts.of(this.broadcast, tier, "subscriber");
+    traffic.subscriptionsStarted++;
+    this.#incoming = { traffic, tier };
   }
 
   subscribe(subscriber: TrackSubscriber): Cancel {
@@ -194,6 +217,7 @@ export class Track implements TrackSink {
     if (known !== undefined && typeof known.state !== "number") return undefined;
     if (sequence <= this.#forgotten) return undefined;
     if (known !== undefined) this.#forget(known);
+    if (this.#incoming) this.#incoming.traffic.groups++;
     const now = this.#clock.now();
     const group = new Group(sequence, this.#frameClass, now, this.#limits.groupMaxBytes);
     if (!this.#cache.grow(group.weightBytes)) {
@@ -219,7 +243,13 @@ export class Track implements TrackSink {
       group.end(liveError.frameTooLarge);
       return false;
     }
-    if (!this.#cache.grow(group.append(chunk, this.#clock.now()))) this.#evict(group);
+    const { frames, payloadBytes } = group;
+    const room = this.#cache.grow(group.append(chunk, this.#clock.now()));
+    if (this.#incoming) {
+      this.#incoming.traffic.frames += group.frames - frames;
+      this.#incoming.traffic.bytes += group.payloadBytes - payloadBytes;
+    }
+    if (!room) this.#evict(group);
     // It may have been the one that went.
     return group.state === "open";
   }
@@ -315,6 +345,7 @@ export class Track implements TrackSink {
     this.#onEnd(this);
     this.#source?.close();
     this.#source = undefined;
+    this.#countFrom(undefined);
     const code = how === "complete" ? liveError.notFound : how;
     for (const waiter of this.#infoWaiters) waiter(code);
     this.#infoWaiters.clear();

@@ -10,6 +10,7 @@ import {
   unpadJson,
 } from "#tests/support/mailbox-api.ts";
 import { type InProcess, mailboxInProcess } from "#tests/support/mailbox-in-process.ts";
+import { signedGuardians } from "#tests/support/signed-guardians.ts";
 import { signedPurge } from "#tests/support/signed-purge.ts";
 import { settle } from "#tests/support/sim-clock.ts";
 import { guardianHashOf } from "./guardians.ts";
@@ -358,7 +359,7 @@ describe("what OHTTP keeps", () => {
   });
 
   test("the replay memory forgets the oldest first", async () => {
-    const { fetch, gateway } = await mailboxInProcess({ replayMemory: 2 });
+    const { fetch, gateway } = await mailboxInProcess({ replayMemory: 1 });
     const capsules = [];
     for (let n = 0; n < 3; n++) capsules.push((await sendCapsule(fetch, register)).capsule);
     assert.equal((await gateway.open(capsules[2]!)).kind, "refused");
@@ -437,20 +438,12 @@ describe("any JSON whatsoever", () => {
 });
 
 test("guardian sets are changed by the owner of the key alone, and each change once", async () => {
-  const { ed25519 } = await import("@noble/curves/ed25519.js");
   const { fetch, clock } = await mailboxInProcess();
   const api = plainApi(fetch);
-  const seed = new Uint8Array(32).fill(3);
-  const key = ed25519.getPublicKey(seed);
-  const guardian_hash = guardianHashOf(key);
   const timestamp = Math.floor(clock.now() / 1000);
-  const signed = (domain: string, at = timestamp) => {
-    const time = Buffer.alloc(8);
-    time.writeBigUInt64BE(BigInt(at));
-    const message = Buffer.concat([Buffer.from(domain), key, Buffer.from(guardian_hash, "hex"), time]);
-    const signature = Buffer.from(ed25519.sign(message, seed)).toString("hex");
-    return { guardian_hash, designator_pk: Buffer.from(key).toString("hex"), timestamp: at, signature };
-  };
+  const signed = (domain: "guardian-store" | "guardian-delete", at = timestamp) =>
+    signedGuardians(domain, at);
+  const { guardian_hash } = signed("guardian-store");
   const entries = [{ data: base64("one") }, { data: base64("two") }];
   const store = { ...signed("guardian-store"), entries };
   assert.deepEqual((await api.call("guardian_store", store)).body, { status: "ok" });

@@ -4,10 +4,12 @@ import type { ValuesOf } from "#core/options.ts";
 import { isMailboxName, type MailboxStore } from "#store/contract/mailbox-store.ts";
 import { decodeBase64, encodeBase64 } from "#wire/base64.ts";
 import { Arrivals } from "./arrivals.ts";
+import { newBlobId } from "./blob-id.ts";
 import { bucketOfCaller, type Caller } from "./caller.ts";
 import { Cursors } from "./cursor.ts";
 import { Escrow } from "./escrow.ts";
 import { Exchange, isCode, isWrongCode } from "./exchange.ts";
+import type { Hints } from "./federation/hints.ts";
 import { Guardians, parseGuardianHash } from "./guardians.ts";
 import { Limiter } from "./limiter.ts";
 import { type Members, optionalString, optionalUnsigned, stringMember, stringsMember } from "./members.ts";
@@ -15,6 +17,7 @@ import type { mailboxOptions } from "./options.ts";
 import { cutPage, type Page, pageMaxEntries } from "./page.ts";
 import { verifyPurge } from "./purge.ts";
 import { parseProof, parseQuery, Recovery } from "./recovery.ts";
+import { Traffic } from "./traffic.ts";
 import { judgeVersion, type VersionVerdict, versionPolicyOf } from "./version-policy.ts";
 
 export type MailboxConfig = ValuesOf<typeof mailboxOptions>;
@@ -42,6 +45,7 @@ export interface MailboxCounts {
  */
 export class Mailbox {
   readonly config: MailboxConfig;
+  readonly traffic: Traffic;
   readonly #store: MailboxStore;
   readonly #clock: Clock;
   readonly #entropy: Entropy;
@@ -51,6 +55,8 @@ export class Mailbox {
   readonly #escrow: Escrow;
   readonly #recovery: Recovery;
   readonly #guardians: Guardians;
+  /** Where messages went that a peer has now; undefined without federation. */
+  readonly #hints: Hints | undefined;
   /** By mailbox and what is done with it: senders, readers and purgers do not share. */
   readonly #main: Limiter;
   readonly #perSource: Limiter | undefined;
@@ -66,8 +72,16 @@ export class Mailbox {
 
   readonly #actions: Readonly<Record<string, Action>>;
 
-  private constructor(config: MailboxConfig, store: MailboxStore, clock: Clock, entropy: Entropy) {
+  private constructor(
+    config: MailboxConfig,
+    store: MailboxStore,
+    clock: Clock,
+    entropy: Entropy,
+    hints: Hints | undefined,
+  ) {
     this.config = config;
+    this.#hints = hints;
+    this.traffic = new Traffic(clock);
     this.#store = store;
     this.#clock = clock;
     this.#entropy = entropy;
@@ -109,8 +123,9 @@ export class Mailbox {
     store: MailboxStore,
     clock: Clock,
     entropy: Entropy,
+    hints?: Hints,
   ): Promise<Mailbox> {
-    const mailbox = new Mailbox(config, store, clock, entropy);
+    const mailbox = new Mailbox(config, store, clock, entropy, hints);
     await mailbox.#loadVersionPolicy();
     return mailbox;
   }
@@ -172,6 +187,13 @@ export class Mailbox {
     this.#escrow.sweep();
     const { blobs } = await this.#store.sweep(this.#clock.now());
     this.#expired += blobs;
+    this.#recovery.recount();
+    this.#hints?.recount();
+  }
+
+  /** Wakes fetches that wait for a message in this mailbox: one came by another way than a send. */
+  announce(mailbox: string): void {
+    this.#arrivals.announce(mailbox);
   }
 
   /** Answers every fetch that waits; no fetch waits any more. */
@@ -181,6 +203,11 @@ export class Mailbox {
 
   get waiters(): number {
     return this.#arrivals.waiters;
+  }
+
+  /** Recovery proofs, those that expired since the last sweep included. */
+  get proofsHeld(): number {
+    return this.#recovery.held;
   }
 
   get openOffers(): number {
@@ -210,7 +237,7 @@ export class Mailbox {
     if (data.byteLength > this.config.maxMessageSizeBytes) {
       throw new RelayError("body_too_large", { text: "ciphertext is too large" });
     }
-    const blobId = uuid(this.#entropy);
+    const blobId = newBlobId(this.#entropy);
     const outcome = await this.#store.put(mailbox, blobId, data, this.#clock.now());
     if (outcome === "mailbox-full") throw new RelayError("quota_exceeded", { retryAfterSeconds: 10 });
     if (outcome === "storage-full") throw new RelayError("storage_quota_exceeded", { retryAfterSeconds: 10 });
@@ -263,10 +290,12 @@ export class Mailbox {
     });
     this.#delivered += blobs.length;
     const last = heads.at(-1);
+    const forwarding = this.#hints?.answerFor([...spelling.keys()]);
     return {
       status: "ok",
       truncated,
       blobs,
+      ...(forwarding ? { forwarding_hints: forwarding } : {}),
       ...(truncated && last ? { cursor: this.#cursors.seal(last.position) } : {}),
       ...(oversized.length > 0
         ? {
@@ -310,6 +339,7 @@ export class Mailbox {
     const { mailbox, purgeToken, replayableUntil } = request;
     const deleted = await this.#store.purge(mailbox, purgeToken, replayableUntil, now);
     if (deleted === undefined) throw replayed();
+    await this.#hints?.drop(mailbox);
     return { status: "ok", blobs_deleted: deleted };
   }
 
@@ -427,14 +457,4 @@ export class Mailbox {
     const value = new TextEncoder().encode(JSON.stringify({ min, at: this.#versionChangedAt }));
     await this.#store.putRecord("setting", "min_version", { value, expiresAt: undefined }, now);
   }
-}
-
-/** A random UUID (RFC 9562, 5.4). */
-function uuid(entropy: Entropy): string {
-  const bytes = entropy.bytes(16);
-  bytes[6] = (bytes[6]! & 0x0f) | 0x40;
-  bytes[8] = (bytes[8]! & 0x3f) | 0x80;
-  let hex = "";
-  for (const byte of bytes) hex += byte.toString(16).padStart(2, "0");
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
 }

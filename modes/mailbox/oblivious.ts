@@ -23,7 +23,18 @@ export function parseInner(json: string): { action: string; version: number; mem
 }
 
 /** Does what a capsule asks for. Whatever stops it is told inside; nothing of it shows outside. */
-export async function performInner(
+export function performInner(
+  inner: ReturnType<typeof parseInner>,
+  mailbox: Mailbox,
+  signal: AbortSignal,
+): Promise<InnerAnswer> {
+  return mailbox.traffic.count(
+    () => perform(inner, mailbox, signal),
+    ({ body }) => body.error === undefined,
+  );
+}
+
+async function perform(
   { action, version, members }: ReturnType<typeof parseInner>,
   mailbox: Mailbox,
   signal: AbortSignal,

@@ -63,6 +63,12 @@ export const mailboxOptions = {
     doc: "Bytes all mailboxes hold together. A full relay answers 429 and drops nobody's message.",
     also: { env: ["RELAY_MAX_STORAGE_BYTES"] },
   }),
+  mailboxRecentMax: integer({
+    default: 32_768,
+    atLeast: 0,
+    atMost: 1_000_000,
+    doc: "Messages whose place is kept in memory, some 250 bytes each, before it goes to the index on disk. More makes sending cheaper and the start slower.",
+  }),
   mailboxRateLimit: integer({
     default: 60,
     atLeast: 1,

@@ -38,20 +38,33 @@ export class Recovery {
   readonly #store: MailboxStore;
   readonly #clock: Clock;
   readonly #overwrite: boolean;
+  #held = 0;
 
   constructor(store: MailboxStore, clock: Clock, overwrite: boolean) {
     this.#store = store;
     this.#clock = clock;
     this.#overwrite = overwrite;
+    this.recount();
+  }
+
+  /** How many are held: counted by `recount`, and as they come since. */
+  get held(): number {
+    return this.#held;
+  }
+
+  recount(): void {
+    this.#held = this.#store.listRecords("proof", this.#clock.now()).length;
   }
 
   async store({ keyHash, data }: Proof): Promise<void> {
     const now = this.#clock.now();
+    const isNew = this.#store.getRecord("proof", keyHash, now) === undefined;
     const write = { value: data, expiresAt: now + proofTtlMs };
     const condition = this.#overwrite ? {} : { ifVersion: 0 };
     const outcome = await this.#store.putRecord("proof", keyHash, { ...write, ...condition }, now);
     if (outcome === "storage-full") throw new RelayError("storage_quota_exceeded", { retryAfterSeconds: 10 });
     if (outcome === "conflict" && !this.#holds(keyHash, data)) throw refuse("proof already stored");
+    if (isNew && outcome === "stored") this.#held++;
   }
 
   query(keyHashes: readonly string[]): readonly Record<string, unknown>[] {

@@ -28,30 +28,39 @@ const endpoints: Readonly<Record<string, string>> = {
   "/v2/guardian/delete": "guardian_delete",
 };
 
-/** The HTTP face of the mailbox mode: `/v2/*` but the OHTTP part, and the probes of the original's operators. */
+/** The HTTP face of the mailbox mode: `/v2/*` but the OHTTP part. */
 export function mailboxRoutes(mailbox: Mailbox): Routes {
   const actions = new Map(Object.entries(endpoints).filter(([, action]) => mailbox.has(action)));
   // Clients without OHTTP post to the action's name.
   for (const action of new Set(actions.values())) actions.set(`/v2/${action}`, action);
   return (request): Match | undefined => {
     const path = pathOf(request);
-    if (asksForWebSocket(request) && isOurs(path)) return webSocketRefusal();
     const action = actions.get(path);
     if (action !== undefined) {
-      return { route: `/v2/${action}`, respond: () => answer(request, action, mailbox) };
+      const respond = () => mailbox.traffic.count(() => answer(request, action, mailbox), isSuccess);
+      return { route: `/v2/${action}`, respond };
     }
     if (path === "/v2/health") return { route: path, respond: () => answerHealth(request, mailbox) };
-    if (path === "/health" || path === "/up" || path === "/ready") {
-      return { route: path, respond: async () => probe(request) };
-    }
     return path === "/v2" || path.startsWith("/v2/")
       ? { route: "/v2/*", respond: async () => notFound() }
       : undefined;
   };
 }
 
-function isOurs(path: string): boolean {
-  return path === "/" || path === "/v2" || path.startsWith("/v2/") || path.startsWith("/federation");
+const isSuccess = ({ status }: Response): boolean => status < 400;
+
+/** Tells whoever asks for a WebSocket to use the API; stands before the OHTTP part of `/v2` too. */
+export const webSocketRefusalRoutes: Routes = (request) => {
+  if (!asksForWebSocket(request)) return undefined;
+  const path = pathOf(request);
+  // Federation is off, or its edge had taken this; other relays come again later.
+  if (path === "/federation") return { route: path, respond: async () => notFound() };
+  return path === "/" || isMailboxPath(path) ? webSocketRefusal() : undefined;
+};
+
+/** The paths at which this mode answers whoever asks for a WebSocket, whatever else a WebSocket is for here. */
+export function isMailboxPath(path: string): boolean {
+  return ["/v2", "/federation"].some((own) => path === own || path.startsWith(`${own}/`));
 }
 
 function asksForWebSocket({ headers }: RelayRequest): boolean {
@@ -65,6 +74,13 @@ function webSocketRefusal(): Match {
     respond: async () => jsonReply(426, { error }, [["connection", "close"]]),
   };
 }
+
+/** The probes of the original's operators. */
+export const probeRoutes: Routes = (request) => {
+  const path = pathOf(request);
+  if (path !== "/health" && path !== "/up" && path !== "/ready") return undefined;
+  return { route: path, respond: async () => probe(request) };
+};
 
 /** Whether the relay is up, and nothing else: no version, no counts. */
 function probe(request: RelayRequest): Response {
@@ -113,9 +129,6 @@ async function guarded(
   method: "GET" | "POST",
   perform: (caller: Caller) => Promise<unknown>,
 ): Promise<Response> {
-  if (request.method !== method && !(method === "GET" && request.method === "HEAD")) {
-    return bareReply(405, [["allow", method]]);
-  }
   const { min, warn } = versionPolicyOf(mailbox.config);
   const headers: HeaderList = [
     ["x-min-version", String(min)],
@@ -126,6 +139,9 @@ async function guarded(
     return jsonReply(426, { error: "upgrade_required", min_version: min }, headers);
   }
   if (verdict.kind === "in-grace") headers.push(["x-upgrade-deadline", String(verdict.deadlineSeconds)]);
+  if (request.method !== method && !(method === "GET" && request.method === "HEAD")) {
+    return bareReply(405, [["allow", method], ...headers]);
+  }
   try {
     const caller = callerOf(request);
     mailbox.admit(caller);

@@ -8,7 +8,7 @@ export interface BlobHead {
   readonly mailbox: string;
   /** Bytes of ciphertext. */
   readonly size: number;
-  /** Whole seconds since 1970; never falls as positions rise. */
+  /** Whole seconds since 1970. It never falls as positions rise, but for blobs that came with a time of their own. */
   readonly createdAt: number;
 }
 
@@ -27,10 +27,10 @@ export interface MailboxLimits {
 export const blobOverheadBytes = 44;
 
 /**
- * What else the mode keeps, by kind. `spent` are nonces that must not be used twice, `setting`s are the relay's own;
- * these two are stored however full the relay is.
+ * What else the mode keeps, by kind. `spent` are nonces that must not be used twice, `setting`s are the relay's own,
+ * `hint`s tell where blobs went that another relay has now; these three are stored however full the relay is.
  */
-export type RecordKind = "proof" | "guardians" | "offer" | "spent" | "setting";
+export type RecordKind = "proof" | "guardians" | "offer" | "spent" | "setting" | "hint";
 
 export interface StoredRecord {
   readonly value: Uint8Array;
@@ -65,11 +65,20 @@ export type RecordOutcome = "stored" | "conflict" | "storage-full";
 export interface MailboxStore extends AsyncDisposable {
   /**
    * Adds a blob. `mailbox-full` when the mailbox holds as many blobs as it may, or would hold more bytes; the new blob
-   * counts without its overhead, so that one that exactly fills the mailbox fits.
+   * counts without its overhead, so that one that exactly fills the mailbox fits. `createdAt` is the second in which it
+   * was created elsewhere, from which on its time counts.
    */
-  put(mailbox: string, blobId: string, data: Uint8Array, now: Instant): Promise<PutOutcome>;
+  put(
+    mailbox: string,
+    blobId: string,
+    data: Uint8Array,
+    now: Instant,
+    createdAt?: number,
+  ): Promise<PutOutcome>;
   /** The oldest blobs of these mailboxes with a position above `after`, at most `limit`, oldest first. */
   list(mailboxes: readonly string[], after: number, limit: number, now: Instant): readonly BlobHead[];
+  /** The blobs of all mailboxes with a position above `after`, at most `limit`, oldest first. */
+  oldest(after: number, limit: number, now: Instant): readonly BlobHead[];
   /** The bytes of blobs that were listed; undefined for one that is gone. */
   read(positions: readonly number[]): readonly (Uint8Array | undefined)[];
   /** Removes a blob. With a mailbox, only from there. True if it was there until now. */
@@ -101,7 +110,7 @@ export function isMailboxName(name: string): boolean {
 
 /** Kinds that are stored however full the relay is. */
 export function isEssential(kind: RecordKind): boolean {
-  return kind === "spent" || kind === "setting";
+  return kind === "spent" || kind === "setting" || kind === "hint";
 }
 
 /** A blob's second of creation at `now`, and the last second whose blobs are gone. */

@@ -40,7 +40,13 @@ class MemoryMailboxStore implements MailboxStore {
     this.#limits = limits;
   }
 
-  async put(mailbox: string, blobId: string, data: Uint8Array, now: Instant): Promise<PutOutcome> {
+  async put(
+    mailbox: string,
+    blobId: string,
+    data: Uint8Array,
+    now: Instant,
+    createdAt?: number,
+  ): Promise<PutOutcome> {
     const { maxBlobsPerMailbox, maxBytesPerMailbox, maxStorageBytes } = this.#limits;
     if (!isMailboxName(mailbox)) throw new TypeError("not a mailbox name");
     this.#dropExpired(mailbox, now);
@@ -59,7 +65,7 @@ class MemoryMailboxStore implements MailboxStore {
       blobId,
       mailbox,
       size: data.byteLength,
-      createdAt: this.#lastSecond,
+      createdAt: createdAt ?? this.#lastSecond,
       data: data.slice(),
     };
     waiting.push(held);
@@ -78,6 +84,16 @@ class MemoryMailboxStore implements MailboxStore {
       .sort((a, b) => a.position - b.position)
       .slice(0, limit)
       .map(({ data: _data, ...head }) => head);
+  }
+
+  oldest(after: number, limit: number, now: Instant): readonly BlobHead[] {
+    const { expired } = secondsOf(now, this.#limits.blobTtlMs);
+    const heads: BlobHead[] = [];
+    for (const { data: _data, ...head } of this.#byPosition.values()) {
+      if (heads.length === limit) break;
+      if (head.position > after && head.createdAt > expired) heads.push(head);
+    }
+    return heads;
   }
 
   read(positions: readonly number[]): readonly (Uint8Array | undefined)[] {
@@ -99,7 +115,7 @@ class MemoryMailboxStore implements MailboxStore {
     now: Instant,
   ): Promise<number | undefined> {
     if (this.getRecord("spent", nonce, now)) return undefined;
-    await this.putRecord("spent", nonce, { value: new Uint8Array(), expiresAt: nonceExpiresAt }, now);
+    this.#putRecord("spent", nonce, { value: new Uint8Array(), expiresAt: nonceExpiresAt }, now);
     this.#dropExpired(mailbox, now);
     const waiting = [...(this.#mailboxes.get(mailbox) ?? [])];
     for (const held of waiting) this.#drop(held);
@@ -107,6 +123,10 @@ class MemoryMailboxStore implements MailboxStore {
   }
 
   async putRecord(kind: RecordKind, key: string, write: RecordWrite, now: Instant): Promise<RecordOutcome> {
+    return this.#putRecord(kind, key, write, now);
+  }
+
+  #putRecord(kind: RecordKind, key: string, write: RecordWrite, now: Instant): RecordOutcome {
     const before = this.getRecord(kind, key, now);
     if (write.ifVersion !== undefined && write.ifVersion !== (before?.version ?? 0)) return "conflict";
     const growth = sizeOfRecord(key, write.value) - (before ? sizeOfRecord(key, before.value) : 0);

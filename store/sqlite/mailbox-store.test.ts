@@ -20,18 +20,20 @@ const limits: MailboxLimits = {
 const mailbox = "c".repeat(64);
 const now = 1_700_000_000_000;
 
-mailboxStoreSuite("sqlite", (suiteLimits) =>
-  openSqliteMailboxStore({ path: join(folder, `${files++}.db`), findById: true }, suiteLimits),
-);
+const openNew = (suiteLimits: MailboxLimits, recentMax = 1000) =>
+  openSqliteMailboxStore({ path: join(folder, `${files++}.db`), findById: true, recentMax }, suiteLimits);
+
+mailboxStoreSuite("sqlite", (suiteLimits) => openNew(suiteLimits));
+mailboxStoreSuite("sqlite, nothing recent", (suiteLimits) => openNew(suiteLimits, 0));
 
 test("what was stored is there after closing and opening again, totals and order included", async () => {
   const path = join(folder, "again.db");
   {
-    await using store = await openSqliteMailboxStore({ path, findById: false }, limits);
+    await using store = await openSqliteMailboxStore({ path, findById: false, recentMax: 1000 }, limits);
     await store.put(mailbox, "one", new Uint8Array(5), now);
     await store.putRecord("offer", "123456", { value: new Uint8Array(7), expiresAt: now + 1e6 }, now);
   }
-  await using store = await openSqliteMailboxStore({ path, findById: true }, limits);
+  await using store = await openSqliteMailboxStore({ path, findById: true, recentMax: 0 }, limits);
   assert.deepEqual(store.usage(), { blobs: 1, bytes: 5 + 44 + 13 });
   await store.put(mailbox, "two", new Uint8Array(6), now);
   assert.deepEqual(
@@ -46,7 +48,7 @@ test("a removed blob's bytes are in no file after a sweep", async () => {
   const home = mkdtempSync(join(folder, "gone-"));
   const marker = "marker-8f1c".repeat(30);
   await using store = await openSqliteMailboxStore(
-    { path: join(home, "mailbox.db"), findById: false },
+    { path: join(home, "mailbox.db"), findById: false, recentMax: 1000 },
     limits,
   );
   const found = () =>
@@ -59,9 +61,12 @@ test("a removed blob's bytes are in no file after a sweep", async () => {
 });
 
 test("a store that is closed says that it is unavailable, and nothing of the request", async () => {
-  const store = await openSqliteMailboxStore({ path: join(folder, "closed.db"), findById: false }, limits);
+  const store = await openSqliteMailboxStore(
+    { path: join(folder, "closed.db"), findById: false, recentMax: 1000 },
+    limits,
+  );
   await store[Symbol.asyncDispose]();
   const isUnavailable = (error: unknown) => (error as { code?: string }).code === "storage_unavailable";
-  assert.throws(() => store.list([mailbox], 0, 1, now), isUnavailable);
+  assert.throws(() => store.read([1]), isUnavailable);
   await assert.rejects(store.put(mailbox, "one", new Uint8Array(1), now), isUnavailable);
 });

@@ -15,17 +15,21 @@ import {
   type StoredRecord,
   secondsOf,
 } from "#store/contract/mailbox-store.ts";
-import { durablePragmas, type Sql, SqliteWriter } from "./writer.ts";
+import { bucketCount, type Held, IndexedCounts, RecentBlobs } from "./mailbox-index.ts";
+import { durablePragmas, type Row, type Sql, SqliteWriter } from "./writer.ts";
 
-/** No mailbox's quota: SQLite's largest integer that JavaScript holds exactly. */
-const unlimited = Number.MAX_SAFE_INTEGER;
 /** Rows one commit of a sweep drops at most, so that a large one does not hold up everybody's. */
 const sweepBatch = 500;
+/** Mailboxes whose counts are remembered; some 20 MB when all are. */
+const countsKept = 131_072;
 
-// Blobs lie in order of arrival, so that a send touches the end of the table, and expiry its beginning. The index is
-// as small as can be, because names are scattered all over it; each entry ends with the position, so that a mailbox's
-// blobs come in order. Counters move with the rows, in the same transaction: nothing is ever counted.
+// Blobs lie in order of arrival, so that a send touches the end of the table, and expiry its beginning. `place` is the
+// index by mailbox, filled a bucket at a time (decision 0015). A blob that goes takes its place with it, and the counts
+// of the bucket move with the places, in the same transaction: nothing is ever counted.
 const schema = `
+  DROP INDEX IF EXISTS blob_of_mailbox;
+  DROP TRIGGER IF EXISTS blob_came;
+  DROP TABLE IF EXISTS mailbox;
   CREATE TABLE IF NOT EXISTS blob (
     position INTEGER PRIMARY KEY,
     mailbox BLOB NOT NULL,
@@ -34,12 +38,20 @@ const schema = `
     size INTEGER NOT NULL,
     data BLOB NOT NULL
   ) STRICT;
-  CREATE INDEX IF NOT EXISTS blob_of_mailbox ON blob (mailbox);
-  CREATE TABLE IF NOT EXISTS mailbox (
-    name BLOB PRIMARY KEY NOT NULL,
+  CREATE TABLE IF NOT EXISTS place (
+    mailbox BLOB NOT NULL,
+    position INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    PRIMARY KEY (mailbox, position)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS bucket (
+    first_byte BLOB PRIMARY KEY NOT NULL,
+    indexed_to INTEGER NOT NULL,
     blobs INTEGER NOT NULL,
     bytes INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
+  WITH RECURSIVE byte (value) AS (SELECT 0 UNION ALL SELECT value + 1 FROM byte WHERE value < ${bucketCount - 1})
+    INSERT OR IGNORE INTO bucket SELECT unhex(format('%02x', value)), 0, 0, 0 FROM byte;
   CREATE TABLE IF NOT EXISTS record (
     kind TEXT NOT NULL,
     key TEXT NOT NULL,
@@ -50,38 +62,47 @@ const schema = `
     PRIMARY KEY (kind, key)
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX IF NOT EXISTS record_by_expiry ON record (expires_at);
-  CREATE TABLE IF NOT EXISTS total (
+  CREATE TABLE IF NOT EXISTS record_total (
     only INTEGER PRIMARY KEY CHECK (only = 1),
-    blobs INTEGER NOT NULL,
     bytes INTEGER NOT NULL
   ) STRICT;
-  INSERT OR IGNORE INTO total VALUES (1, 0, 0);
-  CREATE TRIGGER IF NOT EXISTS blob_came AFTER INSERT ON blob BEGIN
-    INSERT INTO mailbox VALUES (new.mailbox, 1, new.size + ${blobOverheadBytes})
-      ON CONFLICT (name) DO UPDATE SET blobs = blobs + 1, bytes = bytes + excluded.bytes;
-    UPDATE total SET blobs = blobs + 1, bytes = bytes + new.size + ${blobOverheadBytes};
+  INSERT OR IGNORE INTO record_total SELECT 1, coalesce(sum(length(key) + length(value)), 0) FROM record;
+  DROP TRIGGER IF EXISTS blob_went;
+  CREATE TRIGGER blob_went AFTER DELETE ON blob BEGIN
+    DELETE FROM place WHERE mailbox = old.mailbox AND position = old.position;
   END;
-  CREATE TRIGGER IF NOT EXISTS blob_went AFTER DELETE ON blob BEGIN
-    UPDATE mailbox SET blobs = blobs - 1, bytes = bytes - old.size - ${blobOverheadBytes} WHERE name = old.mailbox;
-    DELETE FROM mailbox WHERE name = old.mailbox AND blobs = 0;
-    UPDATE total SET blobs = blobs - 1, bytes = bytes - old.size - ${blobOverheadBytes};
+  CREATE TRIGGER IF NOT EXISTS place_came AFTER INSERT ON place BEGIN
+    UPDATE bucket SET blobs = blobs + 1, bytes = bytes + new.size + ${blobOverheadBytes}
+      WHERE first_byte = substr(new.mailbox, 1, 1);
   END;
-  CREATE TRIGGER IF NOT EXISTS record_came AFTER INSERT ON record BEGIN
-    UPDATE total SET bytes = bytes + length(new.key) + length(new.value);
+  CREATE TRIGGER IF NOT EXISTS place_went AFTER DELETE ON place BEGIN
+    UPDATE bucket SET blobs = blobs - 1, bytes = bytes - old.size - ${blobOverheadBytes}
+      WHERE first_byte = substr(old.mailbox, 1, 1);
   END;
-  CREATE TRIGGER IF NOT EXISTS record_changed AFTER UPDATE ON record BEGIN
-    UPDATE total SET bytes = bytes + length(new.value) - length(old.value);
+  DROP TRIGGER IF EXISTS record_came;
+  DROP TRIGGER IF EXISTS record_changed;
+  DROP TRIGGER IF EXISTS record_went;
+  CREATE TRIGGER record_came AFTER INSERT ON record BEGIN
+    UPDATE record_total SET bytes = bytes + length(new.key) + length(new.value);
   END;
-  CREATE TRIGGER IF NOT EXISTS record_went AFTER DELETE ON record BEGIN
-    UPDATE total SET bytes = bytes - length(old.key) - length(old.value);
+  CREATE TRIGGER record_changed AFTER UPDATE ON record BEGIN
+    UPDATE record_total SET bytes = bytes + length(new.value) - length(old.value);
   END;
+  CREATE TRIGGER record_went AFTER DELETE ON record BEGIN
+    UPDATE record_total SET bytes = bytes - length(old.key) - length(old.value);
+  END;
+  DROP TABLE IF EXISTS total;
 `;
 
-const insertBlob = `
-  INSERT INTO blob (position, mailbox, blob_id, created_at, size, data)
-  SELECT ?1, ?2, ?3, ?4, ?5, ?6
-  WHERE ?5 <= ?8 AND NOT EXISTS (SELECT 1 FROM mailbox WHERE name = ?2 AND (blobs >= ?7 OR bytes + ?5 > ?8))
-    AND (SELECT bytes FROM total) + ?5 + ${blobOverheadBytes} <= ?9`;
+const insertBlob = "INSERT INTO blob VALUES (?, ?, ?, ?, ?, ?)";
+const returning = "RETURNING position, mailbox, size";
+const indexBlobs = `
+  INSERT OR IGNORE INTO place SELECT mailbox, position, size FROM blob
+  WHERE position IN (SELECT value FROM json_each(?)) ORDER BY mailbox, position`;
+const advanceBucket = "UPDATE bucket SET indexed_to = ? WHERE first_byte = ?";
+/** Of one mailbox, by its name and its recent blobs' positions. */
+const ofMailbox =
+  "(position IN (SELECT position FROM place WHERE mailbox = ?) OR position IN (SELECT value FROM json_each(?)))";
 
 const upsertRecord = `
   INSERT INTO record VALUES (?, ?, ?, ?, ?, 1) ON CONFLICT (kind, key) DO UPDATE SET
@@ -90,34 +111,38 @@ const insertRecord = "INSERT OR IGNORE INTO record VALUES (?, ?, ?, ?, ?, 1)";
 const updateRecord = `
   UPDATE record SET value = ?, created_at = ?, expires_at = ?, version = version + 1
   WHERE kind = ? AND key = ? AND version = ?`;
+const expireRecords = `
+  DELETE FROM record WHERE (kind, key) IN (SELECT kind, key FROM record WHERE expires_at <= ? LIMIT ${sweepBatch})`;
 const expireRecord = "DELETE FROM record WHERE kind = ? AND key = ? AND expires_at <= ?";
 
 export interface MailboxFile {
   readonly path: string;
   /** Also find blobs by their id alone, which costs an index. */
   readonly findById: boolean;
+  /** Blobs the index on disk may lack; up to twice as many rows are read at opening. */
+  readonly recentMax: number;
 }
 
 /**
- * Keeps everything on disk and nothing in memory but SQLite's page cache. Changes go through the group commit of
+ * Keeps everything on disk, and in memory only where the newest blobs are. Changes go through the group commit of
  * `SqliteWriter`; reads are indexed look-ups on a connection of their own, which sees what is committed.
  */
 export async function openSqliteMailboxStore(
-  { path, findById }: MailboxFile,
+  file: MailboxFile,
   limits: MailboxLimits,
 ): Promise<MailboxStore> {
-  const byId = findById
+  const byId = file.findById
     ? "CREATE UNIQUE INDEX IF NOT EXISTS blob_by_id ON blob (blob_id);"
     : "DROP INDEX IF EXISTS blob_by_id;";
   const writer = await SqliteWriter.open({
-    path,
+    path: file.path,
     // Mailboxes are scattered over the index: the longer the log, the more often one page in it stands for many changes.
     pragmas: ["auto_vacuum=INCREMENTAL", ...durablePragmas, "cache_size=-65536", "wal_autocheckpoint=16000"],
     schema: schema + byId,
   });
-  const reader = new DatabaseSync(path, { readOnly: true });
+  const reader = new DatabaseSync(file.path, { readOnly: true });
   reader.exec("PRAGMA busy_timeout=5000; PRAGMA cache_size=-65536; PRAGMA query_only=ON");
-  return new SqliteMailboxStore(writer, reader, limits);
+  return new SqliteMailboxStore(writer, reader, limits, file.recentMax);
 }
 
 class SqliteMailboxStore implements MailboxStore {
@@ -125,36 +150,67 @@ class SqliteMailboxStore implements MailboxStore {
   readonly #reader: DatabaseSync;
   readonly #limits: MailboxLimits;
   readonly #statements = new Map<string, StatementSync>();
+  readonly #recent: RecentBlobs;
+  readonly #recentMax: number;
+  readonly #counts = new IndexedCounts(countsKept);
+  /** What is held in all, with what is on its way to disk. */
+  #blobs = 0;
+  #bytes = 0;
+  /** Bytes of records on disk; undefined after a change, until it is asked for. */
+  #recordTotal: number | undefined;
   #position: number;
+  /** The highest position on disk. */
+  #committed: number;
   #lastSecond: number;
+  /** The bucket that is indexed next, and how many blobs are on their way to the index. */
+  #nextBucket = 0;
+  #indexing = 0;
 
-  constructor(writer: SqliteWriter, reader: DatabaseSync, limits: MailboxLimits) {
+  constructor(writer: SqliteWriter, reader: DatabaseSync, limits: MailboxLimits, recentMax: number) {
     this.#writer = writer;
     this.#reader = reader;
     this.#limits = limits;
+    this.#recentMax = recentMax;
+    const buckets = this.#all("SELECT indexed_to, blobs, bytes FROM bucket ORDER BY first_byte");
+    for (const { blobs, bytes } of buckets) this.#count(Number(blobs), Number(bytes));
+    const indexedTo = buckets.map(({ indexed_to }) => Number(indexed_to));
+    this.#recent = new RecentBlobs(indexedTo);
     const last = this.#get("SELECT position, created_at FROM blob ORDER BY position DESC LIMIT 1");
-    this.#position = Number(last?.position ?? 0);
+    // Never a position that the index counts as done, even if all blobs that had it are gone.
+    this.#position = Math.max(Number(last?.position ?? 0), ...indexedTo);
+    this.#committed = this.#position;
     this.#lastSecond = Number(last?.created_at ?? 0);
+    const recent =
+      "SELECT position, mailbox, blob_id, created_at, size FROM blob WHERE position > ? ORDER BY position";
+    for (const row of this.#statement(recent).iterate(Math.min(...indexedTo))) {
+      const blob = headOf(Buffer.from(row.mailbox as Uint8Array).toString("hex"), row);
+      if (blob.position <= this.#recent.indexedTo(blob.mailbox)) continue;
+      this.#recent.add({ ...blob, committed: true });
+      this.#count(1, blob.size + blobOverheadBytes);
+    }
   }
 
-  async put(mailbox: string, blobId: string, data: Uint8Array, now: Instant): Promise<PutOutcome> {
+  async put(
+    mailbox: string,
+    blobId: string,
+    data: Uint8Array,
+    now: Instant,
+    createdAt?: number,
+  ): Promise<PutOutcome> {
     if (!isMailboxName(mailbox)) throw new TypeError("not a mailbox name");
-    if (await this.#insert(mailbox, blobId, data, now)) return "stored";
-    // What expired takes no room: drop it and look again.
-    const name = nameOf(mailbox);
-    const { expired } = secondsOf(now, this.#limits.blobTtlMs);
-    const dropped = await this.#writer.write([
-      "DELETE FROM blob WHERE mailbox = ? AND created_at <= ?",
-      [name, expired],
-    ]);
-    const swept = dropped > 0 ? undefined : await this.#sweepRows(now);
-    if (
-      (dropped > 0 || swept!.blobs + swept!.records > 0) &&
-      (await this.#insert(mailbox, blobId, data, now))
-    ) {
-      return "stored";
+    if (this.#outcomeOf(mailbox, data.byteLength) !== "stored") {
+      // What expired takes no room: drop it and look again.
+      const { expired } = secondsOf(now, this.#limits.blobTtlMs);
+      const dropped = await this.#drop(`${ofMailbox} AND created_at <= ?`, [
+        ...this.#blobsOf(mailbox),
+        expired,
+      ]);
+      if (dropped === 0) await this.#sweepRows(now);
+      const outcome = this.#outcomeOf(mailbox, data.byteLength);
+      if (outcome !== "stored") return outcome;
     }
-    return this.#isMailboxFull(name, data.byteLength) ? "mailbox-full" : "storage-full";
+    await this.#insert(mailbox, blobId, data, now, createdAt);
+    return "stored";
   }
 
   list(mailboxes: readonly string[], after: number, limit: number, now: Instant): readonly BlobHead[] {
@@ -162,41 +218,54 @@ class SqliteMailboxStore implements MailboxStore {
     const heads: BlobHead[] = [];
     for (const mailbox of new Set(mailboxes)) {
       if (!isMailboxName(mailbox)) continue;
-      const rows = this.#all(
-        "SELECT position, created_at, size, blob_id FROM blob WHERE mailbox = ? AND position > ? AND created_at > ? ORDER BY position LIMIT ?",
-        nameOf(mailbox),
-        after,
-        expired,
-        limit,
-      );
-      for (const row of rows) heads.push(headOf(mailbox, row));
+      const indexedTo = this.#recent.indexedTo(mailbox);
+      if (after < indexedTo && this.#counts.get(mailbox)?.blobs !== 0) {
+        const rows = this.#all(
+          `SELECT position, created_at, blob.size, blob_id FROM place JOIN blob USING (position)
+           WHERE place.mailbox = ? AND position > ? AND position <= ? AND created_at > ? ORDER BY position LIMIT ?`,
+          nameOf(mailbox),
+          after,
+          indexedTo,
+          expired,
+          limit,
+        );
+        for (const row of rows) heads.push(headOf(mailbox, row));
+      }
+      for (const { position, blobId, size, createdAt, committed } of this.#recent.of(mailbox)) {
+        if (committed && position > after && createdAt > expired) {
+          heads.push({ position, blobId, mailbox, size, createdAt });
+        }
+      }
     }
     return heads.sort((a, b) => a.position - b.position).slice(0, limit);
   }
 
-  read(positions: readonly number[]): readonly (Uint8Array | undefined)[] {
-    return positions.map(
-      (position) =>
-        this.#get("SELECT data FROM blob WHERE position = ?", position)?.data as Uint8Array | undefined,
+  oldest(after: number, limit: number, now: Instant): readonly BlobHead[] {
+    const { expired } = secondsOf(now, this.#limits.blobTtlMs);
+    const rows = this.#all(
+      "SELECT position, mailbox, created_at, size, blob_id FROM blob WHERE position > ? AND created_at > ? ORDER BY position LIMIT ?",
+      after,
+      expired,
+      limit,
     );
+    return rows.map((row) => headOf(Buffer.from(row.mailbox as Uint8Array).toString("hex"), row));
+  }
+
+  read(positions: readonly number[]): readonly (Uint8Array | undefined)[] {
+    const rows = this.#all(
+      "SELECT position, data FROM blob WHERE position IN (SELECT value FROM json_each(?))",
+      JSON.stringify(positions),
+    );
+    const found = new Map(rows.map(({ position, data }) => [Number(position), data as Uint8Array]));
+    return positions.map((position) => found.get(position));
   }
 
   async remove(mailbox: string | undefined, blobId: string, now: Instant): Promise<boolean> {
     if (mailbox !== undefined && !isMailboxName(mailbox)) return false;
-    const row =
-      mailbox === undefined
-        ? this.#get("SELECT position, created_at FROM blob WHERE blob_id = ?", blobId)
-        : this.#get(
-            "SELECT position, created_at FROM blob WHERE mailbox = ? AND blob_id = ? ORDER BY position LIMIT 1",
-            nameOf(mailbox),
-            blobId,
-          );
-    if (!row) return false;
-    const removed = await this.#writer.write([
-      "DELETE FROM blob WHERE position = ? AND blob_id = ?",
-      [Number(row.position), blobId],
-    ]);
-    return removed > 0 && Number(row.created_at) > secondsOf(now, this.#limits.blobTtlMs).expired;
+    const found = mailbox === undefined ? this.#findById(blobId) : this.#findIn(mailbox, blobId);
+    if (!found) return false;
+    const removed = await this.#drop("position = ? AND blob_id = ?", [found.position, blobId]);
+    return removed > 0 && found.createdAt > secondsOf(now, this.#limits.blobTtlMs).expired;
   }
 
   async purge(
@@ -206,24 +275,25 @@ class SqliteMailboxStore implements MailboxStore {
     now: Instant,
   ): Promise<number | undefined> {
     const { second, expired } = secondsOf(now, this.#limits.blobTtlMs);
-    const name = nameOf(isMailboxName(mailbox) ? mailbox : "");
-    const [, changed] = await Promise.all([
-      this.#writer.write(
-        ["DELETE FROM blob WHERE mailbox = ? AND created_at <= ?", [name, expired]],
-        [expireRecord, ["spent", nonce, now]],
-      ),
-      this.#writer.write(
+    const blobs = this.#blobsOf(mailbox);
+    const [, , purged] = await Promise.all([
+      this.#drop(`${ofMailbox} AND created_at <= ?`, [...blobs, expired]),
+      this.#writeRecords([expireRecord, ["spent", nonce, now]]),
+      this.#writer.writeReturning(
         [insertRecord, ["spent", nonce, new Uint8Array(), second, nonceExpiresAt]],
         // Only if it was this operation that spent the nonce.
-        ["DELETE FROM blob WHERE mailbox = ? AND changes() = 1", [name]],
+        [`DELETE FROM blob WHERE (SELECT changes()) = 1 AND ${ofMailbox} ${returning}`, blobs],
       ),
     ]);
-    return changed === 0 ? undefined : changed - 1;
+    this.#recordTotal = undefined;
+    this.#forget(purged.rows);
+    return purged.changes === 0 ? undefined : purged.rows.length;
   }
 
   async putRecord(kind: RecordKind, key: string, write: RecordWrite, now: Instant): Promise<RecordOutcome> {
-    if (!isEssential(kind) && !(await this.#hasRoom(kind, key, write.value.byteLength, now))) {
-      return "storage-full";
+    if (!isEssential(kind) && !this.#hasRoom(kind, key, write.value.byteLength)) {
+      await this.#sweepRows(now);
+      if (!this.#hasRoom(kind, key, write.value.byteLength)) return "storage-full";
     }
     const { value, expiresAt = null, ifVersion } = write;
     const second = Math.floor(now / 1000);
@@ -235,8 +305,8 @@ class SqliteMailboxStore implements MailboxStore {
           ? [insertRecord, whole]
           : [updateRecord, [value, second, expiresAt, kind, key, ifVersion]];
     const [, changed] = await Promise.all([
-      this.#writer.write([expireRecord, [kind, key, now]]),
-      this.#writer.write(change),
+      this.#writeRecords([expireRecord, [kind, key, now]]),
+      this.#writeRecords(change),
     ]);
     return changed > 0 ? "stored" : "conflict";
   }
@@ -257,7 +327,7 @@ class SqliteMailboxStore implements MailboxStore {
   }
 
   async removeRecord(kind: RecordKind, key: string, now: Instant, ifVersion?: number): Promise<boolean> {
-    const removed = await this.#writer.write([
+    const removed = await this.#writeRecords([
       "DELETE FROM record WHERE kind = ? AND key = ? AND (expires_at IS NULL OR expires_at > ?) AND (? IS NULL OR version = ?)",
       [kind, key, now, ifVersion ?? null, ifVersion ?? null],
     ]);
@@ -284,8 +354,7 @@ class SqliteMailboxStore implements MailboxStore {
   }
 
   usage() {
-    const total = this.#get("SELECT blobs, bytes FROM total")!;
-    return { blobs: Number(total.blobs), bytes: Number(total.bytes) };
+    return { blobs: this.#blobs, bytes: this.#bytes + this.#recordBytes() };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -293,69 +362,170 @@ class SqliteMailboxStore implements MailboxStore {
     await this.#writer[Symbol.asyncDispose]();
   }
 
-  async #insert(mailbox: string, blobId: string, data: Uint8Array, now: Instant): Promise<boolean> {
-    const { maxBlobsPerMailbox, maxBytesPerMailbox, maxStorageBytes } = this.#limits;
+  async #insert(
+    mailbox: string,
+    blobId: string,
+    data: Uint8Array,
+    now: Instant,
+    createdAtAnother?: number,
+  ): Promise<void> {
     this.#lastSecond = Math.max(this.#lastSecond, Math.floor(now / 1000));
-    const changed = await this.#writer.write([
-      insertBlob,
-      [
-        ++this.#position,
-        nameOf(mailbox),
-        blobId,
-        this.#lastSecond,
-        data.byteLength,
-        data,
-        maxBlobsPerMailbox || unlimited,
-        maxBytesPerMailbox || unlimited,
-        maxStorageBytes,
-      ],
-    ]);
-    return changed > 0;
+    const createdAt = createdAtAnother ?? this.#lastSecond;
+    const [position, size] = [++this.#position, data.byteLength];
+    const blob = { position, mailbox, blobId, createdAt, size, committed: false };
+    this.#recent.add(blob);
+    this.#count(1, size + blobOverheadBytes);
+    try {
+      await this.#writer.write([insertBlob, [position, nameOf(mailbox), blobId, createdAt, size, data]]);
+    } catch (error) {
+      this.#recent.delete(mailbox, position);
+      this.#count(-1, -size - blobOverheadBytes);
+      throw error;
+    }
+    this.#recent.commit(blob);
+    this.#committed = position;
+    this.#indexWhatIsMany();
   }
 
-  #isMailboxFull(name: Uint8Array, size: number): boolean {
-    const { maxBlobsPerMailbox, maxBytesPerMailbox } = this.#limits;
-    const held = this.#get("SELECT blobs, bytes FROM mailbox WHERE name = ?", name);
-    const blobs = Number(held?.blobs ?? 0);
-    const bytes = Number(held?.bytes ?? 0);
-    return blobs >= (maxBlobsPerMailbox || unlimited) || bytes + size > (maxBytesPerMailbox || unlimited);
+  /** Moves buckets, one after the other, to the index on disk, until no more than so many blobs wait for it. */
+  #indexWhatIsMany(): void {
+    while (this.#recent.committed - this.#indexing > this.#recentMax) {
+      const bucket = this.#nextBucket;
+      this.#nextBucket = (bucket + 1) % bucketCount;
+      this.#index(bucket).catch(() => {
+        // Its blobs stay where they are, and whoever sends hears that storage does not work.
+      });
+    }
+  }
+
+  async #index(bucket: number): Promise<void> {
+    const positions = this.#recent.committedIn(bucket);
+    const upTo = this.#committed;
+    this.#indexing += positions.length;
+    try {
+      await this.#writer.write(
+        [indexBlobs, [JSON.stringify(positions)]],
+        [advanceBucket, [upTo, Uint8Array.of(bucket)]],
+      );
+    } finally {
+      this.#indexing -= positions.length;
+    }
+    for (const { mailbox, size } of this.#recent.indexed(bucket, upTo)) this.#counts.add(mailbox, size);
+  }
+
+  /** What would become of a blob of this size. It counts without its overhead, so that one that exactly fills fits. */
+  #outcomeOf(mailbox: string, size: number): PutOutcome {
+    const { maxBlobsPerMailbox, maxBytesPerMailbox, maxStorageBytes } = this.#limits;
+    if (maxBlobsPerMailbox > 0 || maxBytesPerMailbox > 0) {
+      const { blobs, bytes } = this.#held(mailbox);
+      if (maxBlobsPerMailbox > 0 && blobs >= maxBlobsPerMailbox) return "mailbox-full";
+      if (maxBytesPerMailbox > 0 && bytes + size > maxBytesPerMailbox) return "mailbox-full";
+    }
+    const bytes = this.#bytes + this.#recordBytes() + size + blobOverheadBytes;
+    return bytes > maxStorageBytes ? "storage-full" : "stored";
+  }
+
+  #held(mailbox: string): Held {
+    let counted = this.#counts.get(mailbox);
+    if (!counted) {
+      const row = this.#get(
+        "SELECT count(*) AS blobs, coalesce(sum(size), 0) AS bytes FROM place WHERE mailbox = ? AND position <= ?",
+        nameOf(mailbox),
+        this.#recent.indexedTo(mailbox),
+      )!;
+      const blobs = Number(row.blobs);
+      counted = { blobs, bytes: Number(row.bytes) + blobs * blobOverheadBytes };
+      this.#counts.set(mailbox, counted);
+    }
+    let { blobs, bytes } = counted;
+    for (const { size } of this.#recent.of(mailbox)) {
+      blobs++;
+      bytes += size + blobOverheadBytes;
+    }
+    return { blobs, bytes };
+  }
+
+  #count(blobs: number, bytes: number): void {
+    this.#blobs += blobs;
+    this.#bytes += bytes;
+  }
+
+  /** What `ofMailbox` is bound to: what was sent before this call, on disk or on its way. */
+  #blobsOf(mailbox: string): [Uint8Array, string] {
+    if (!isMailboxName(mailbox)) return [new Uint8Array(), "[]"];
+    const positions = this.#recent.of(mailbox).map(({ position }) => position);
+    return [nameOf(mailbox), JSON.stringify(positions)];
+  }
+
+  #findIn(mailbox: string, blobId: string): BlobHead | undefined {
+    const recent = this.#recent.of(mailbox).find((blob) => blob.committed && blob.blobId === blobId);
+    if (recent) return recent;
+    const row = this.#get(
+      `SELECT position, created_at, blob.size, blob_id FROM place JOIN blob USING (position)
+       WHERE place.mailbox = ? AND blob_id = ? ORDER BY position LIMIT 1`,
+      nameOf(mailbox),
+      blobId,
+    );
+    return row && headOf(mailbox, row);
+  }
+
+  #findById(blobId: string): BlobHead | undefined {
+    const row = this.#get("SELECT position, created_at, size, blob_id FROM blob WHERE blob_id = ?", blobId);
+    return row && headOf("", row);
+  }
+
+  /** Removes the blobs that a condition names. Resolves to how many there were. */
+  async #drop(condition: string, parameters: Sql[1]): Promise<number> {
+    const { rows } = await this.#writer.writeReturning([
+      `DELETE FROM blob WHERE ${condition} ${returning}`,
+      parameters,
+    ]);
+    this.#forget(rows);
+    return rows.length;
+  }
+
+  /** These blobs are no longer on disk. */
+  #forget(rows: readonly Row[]): void {
+    for (const row of rows) {
+      const mailbox = Buffer.from(row.mailbox as Uint8Array).toString("hex");
+      // A count that was asked for meanwhile may know already that it is gone: ask anew.
+      if (!this.#recent.delete(mailbox, Number(row.position))) this.#counts.forget(mailbox);
+      this.#count(-1, -Number(row.size) - blobOverheadBytes);
+    }
+  }
+
+  /** One atomic change of records. Resolves to the number of rows it changed. */
+  async #writeRecords(...statements: Sql[]): Promise<number> {
+    try {
+      return await this.#writer.write(...statements);
+    } finally {
+      this.#recordTotal = undefined;
+    }
+  }
+
+  #recordBytes(): number {
+    this.#recordTotal ??= Number(this.#get("SELECT bytes FROM record_total")!.bytes);
+    return this.#recordTotal;
   }
 
   /** Is there room for this record, counting what it replaces? Requests under way at once may each be told so. */
-  async #hasRoom(kind: RecordKind, key: string, size: number, now: Instant): Promise<boolean> {
+  #hasRoom(kind: RecordKind, key: string, size: number): boolean {
     const before = this.#get(
       "SELECT length(value) AS size FROM record WHERE kind = ? AND key = ?",
       kind,
       key,
     );
     const growth = size - (before ? Number(before.size) : -key.length);
-    const fits = () => growth <= 0 || this.usage().bytes + growth <= this.#limits.maxStorageBytes;
-    if (fits()) return true;
-    await this.#sweepRows(now);
-    return fits();
+    return growth <= 0 || this.usage().bytes + growth <= this.#limits.maxStorageBytes;
   }
 
   async #sweepRows(now: Instant) {
     const { expired } = secondsOf(now, this.#limits.blobTtlMs);
     // Oldest first is by position: the walk ends at the first blob that is still alive.
-    const blobs = await this.#sweepAll(
-      `DELETE FROM blob WHERE position IN (SELECT position FROM blob ORDER BY position LIMIT ${sweepBatch}) AND created_at <= ?`,
-      expired,
-    );
-    const records = await this.#sweepAll(
-      `DELETE FROM record WHERE (kind, key) IN (SELECT kind, key FROM record WHERE expires_at <= ? LIMIT ${sweepBatch})`,
-      now,
-    );
+    const oldest = `position IN (SELECT position FROM blob ORDER BY position LIMIT ${sweepBatch}) AND created_at <= ?`;
+    const blobs = await inBatches(() => this.#drop(oldest, [expired]));
+    const records = await inBatches(() => this.#writeRecords([expireRecords, [now]]));
     return { blobs, records };
-  }
-
-  async #sweepAll(sql: string, bound: number): Promise<number> {
-    let dropped = 0;
-    for (;;) {
-      const batch = await this.#writer.write([sql, [bound]]);
-      dropped += batch;
-      if (batch < sweepBatch) return dropped;
-    }
   }
 
   #get(sql: string, ...parameters: SQLInputValue[]) {
@@ -382,6 +552,16 @@ function orUnavailable<T>(read: () => T): T {
     return read();
   } catch (cause) {
     throw new RelayError("storage_unavailable", { cause, retryAfterSeconds: 5 });
+  }
+}
+
+/** Drops batch after batch until one is not full. Resolves to how many there were. */
+async function inBatches(drop: () => Promise<number>): Promise<number> {
+  let dropped = 0;
+  for (;;) {
+    const batch = await drop();
+    dropped += batch;
+    if (batch < sweepBatch) return dropped;
   }
 }
 

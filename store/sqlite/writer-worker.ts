@@ -1,32 +1,45 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { parentPort, workerData } from "node:worker_threads";
-import type { BatchReply, BatchRequest, WriterSetup } from "./writer.ts";
+import type { BatchReply, BatchRequest, BoundStatement, Outcome, Row, WriterSetup } from "./writer.ts";
 
 // The one connection that writes. Everything that arrived while the last transaction ran goes into the next, so the
 // price of a commit is shared; the event loop of the daemon never waits for the disk.
 
 const { path, pragmas, schema } = workerData as WriterSetup;
 const database = new DatabaseSync(path);
-const statements = new Map<string, StatementSync>();
+/** By number; prepared when first used. */
+const statements: { readonly sql: string; prepared?: Prepared }[] = [];
+
+interface Prepared {
+  readonly statement: StatementSync;
+  readonly returnsRows: boolean;
+}
 
 for (const pragma of pragmas) database.exec(`PRAGMA ${pragma}`);
 database.exec(schema);
 
-function prepare(sql: string): StatementSync {
-  let statement = statements.get(sql);
-  if (!statement) {
-    statement = database.prepare(sql);
-    statements.set(sql, statement);
+function prepared(number: number): Prepared {
+  const known = statements[number]!;
+  if (!known.prepared) {
+    const statement = database.prepare(known.sql);
+    known.prepared = { statement, returnsRows: statement.columns().length > 0 };
   }
-  return statement;
+  return known.prepared;
 }
 
-function run(operations: BatchRequest["operations"][number]): number {
+function all([number, parameters]: BoundStatement): Row[] {
+  return prepared(number).statement.all(...(parameters as SQLInputValue[])) as Row[];
+}
+
+function run(operation: readonly BoundStatement[]): Outcome {
   let changes = 0;
-  for (const [sql, parameters] of operations) {
-    changes += Number(prepare(sql).run(...(parameters as SQLInputValue[])).changes);
+  let rows: Row[] | undefined;
+  for (const bound of operation) {
+    const { statement, returnsRows } = prepared(bound[0]);
+    if (returnsRows) rows = all(bound);
+    else changes += Number(statement.run(...(bound[1] as SQLInputValue[])).changes);
   }
-  return changes;
+  return rows ? { changes, rows } : changes;
 }
 
 function transaction<T>(work: () => T): T {
@@ -68,9 +81,10 @@ parentPort!.on("message", (request: BatchRequest | "close") => {
     parentPort!.close();
     return;
   }
-  const rows = request.reads.map(([sql, parameters]) => {
+  for (const sql of request.statements) statements.push({ sql });
+  const rows = request.reads.map((read) => {
     try {
-      return prepare(sql).all(...(parameters as SQLInputValue[]));
+      return all(read);
     } catch (error) {
       return message(error);
     }

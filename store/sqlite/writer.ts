@@ -15,15 +15,29 @@ export interface WriterSetup {
   readonly schema: string;
 }
 
+/** A statement by its number and what is bound to it. */
+export type BoundStatement = readonly [statement: number, parameters: readonly SqlValue[]];
+
 export interface BatchRequest {
-  readonly operations: readonly (readonly Sql[])[];
-  readonly reads: readonly Sql[];
+  /** Statements that were never sent before; they are numbered in the order in which they come, from 0 on. */
+  readonly statements: readonly string[];
+  readonly operations: readonly (readonly BoundStatement[])[];
+  readonly reads: readonly BoundStatement[];
 }
 
-/** One result for each operation and read: the changes or the rows, or the reason it failed. */
+/** What an operation did that returns rows: those, and how many rows its other statements changed. */
+export interface Returned {
+  readonly changes: number;
+  readonly rows: readonly Row[];
+}
+
+/** What an operation did: the number of rows it changed, unless it has a statement that returns rows. */
+export type Outcome = number | Returned;
+
+/** One outcome for each operation and read, or the reason it failed. */
 export interface BatchReply {
-  readonly results: readonly (number | string)[];
-  readonly rows: readonly (readonly unknown[] | string)[];
+  readonly results: readonly (Outcome | string)[];
+  readonly rows: readonly (readonly Row[] | string)[];
 }
 
 /**
@@ -52,15 +66,18 @@ interface Pending<T> {
  */
 export class SqliteWriter implements AsyncDisposable {
   readonly #worker: Worker;
+  /** Numbers of the statements that the worker knows or is about to. */
+  readonly #numbers = new Map<string, number>();
+  #statements: string[] = [];
   #operations: (readonly Sql[])[] = [];
-  #writes: Pending<number>[] = [];
+  #writes: Pending<Outcome>[] = [];
   #reads: Sql[] = [];
-  #readers: Pending<Row[]>[] = [];
+  #readers: Pending<readonly Row[]>[] = [];
   #running = false;
   #scheduled = false;
   #ended: RelayError | undefined;
   #idle: (() => void) | undefined;
-  #inFlight: { writes: Pending<number>[]; readers: Pending<Row[]>[] } = { writes: [], readers: [] };
+  #inFlight: { writes: Pending<Outcome>[]; readers: Pending<readonly Row[]>[] } = { writes: [], readers: [] };
 
   private constructor(worker: Worker) {
     this.#worker = worker;
@@ -80,6 +97,15 @@ export class SqliteWriter implements AsyncDisposable {
 
   /** One atomic operation of one or more statements. Resolves to the number of rows it changed. */
   write(...statements: Sql[]): Promise<number> {
+    return this.#operate(statements) as Promise<number>;
+  }
+
+  /** As `write`, for an operation one of whose statements has a RETURNING clause. */
+  writeReturning(...statements: Sql[]): Promise<Returned> {
+    return this.#operate(statements) as Promise<Returned>;
+  }
+
+  #operate(statements: readonly Sql[]): Promise<Outcome> {
     return new Promise((resolve, reject) => {
       if (this.#ended) return reject(this.#ended);
       this.#operations.push(statements);
@@ -89,7 +115,7 @@ export class SqliteWriter implements AsyncDisposable {
   }
 
   /** Reads on the writer's connection: sees everything committed before the call. */
-  read(sql: string, ...parameters: SqlValue[]): Promise<Row[]> {
+  read(sql: string, ...parameters: SqlValue[]): Promise<readonly Row[]> {
     return new Promise((resolve, reject) => {
       if (this.#ended) return reject(this.#ended);
       this.#reads.push([sql, parameters]);
@@ -115,12 +141,37 @@ export class SqliteWriter implements AsyncDisposable {
     }
     this.#running = true;
     this.#inFlight = { writes: this.#writes, readers: this.#readers };
-    const request: BatchRequest = { operations: this.#operations, reads: this.#reads };
+    // All bytes of a batch travel in one piece that is handed over: cloning each array by itself costs more than
+    // inserting it.
+    const bytes = new Uint8Array(bytesIn(this.#operations) + bytesIn([this.#reads]));
+    let end = 0;
+    const pack = (value: SqlValue): SqlValue => {
+      if (!(value instanceof Uint8Array)) return value;
+      const begin = end;
+      bytes.set(value, begin);
+      end += value.byteLength;
+      return bytes.subarray(begin, end);
+    };
+    const bind = ([sql, parameters]: Sql): BoundStatement => [this.#numberOf(sql), parameters.map(pack)];
+    const operations = this.#operations.map((operation) => operation.map(bind));
+    const reads = this.#reads.map(bind);
+    const request: BatchRequest = { statements: this.#statements, operations, reads };
+    this.#statements = [];
     this.#operations = [];
     this.#writes = [];
     this.#reads = [];
     this.#readers = [];
-    this.#worker.postMessage(request);
+    this.#worker.postMessage(request, [bytes.buffer]);
+  }
+
+  #numberOf(sql: string): number {
+    let number = this.#numbers.get(sql);
+    if (number === undefined) {
+      number = this.#numbers.size;
+      this.#numbers.set(sql, number);
+      this.#statements.push(sql);
+    }
+    return number;
   }
 
   #finish({ results, rows }: BatchReply): void {
@@ -130,11 +181,11 @@ export class SqliteWriter implements AsyncDisposable {
     // The next batch starts before the answers of this one are rendered: the disk works meanwhile.
     this.#start();
     for (const [at, result] of results.entries()) {
-      if (typeof result === "number") writes[at]!.resolve(result);
+      if (typeof result !== "string") writes[at]!.resolve(result);
       else writes[at]!.reject(unavailable(new Error(result)));
     }
     for (const [at, found] of rows.entries()) {
-      if (typeof found !== "string") readers[at]!.resolve(found as Row[]);
+      if (typeof found !== "string") readers[at]!.resolve(found);
       else readers[at]!.reject(unavailable(new Error(found)));
     }
   }
@@ -166,6 +217,16 @@ export class SqliteWriter implements AsyncDisposable {
     this.#worker.postMessage("close");
     await exited;
   }
+}
+
+function bytesIn(operations: readonly (readonly Sql[])[]): number {
+  let total = 0;
+  for (const operation of operations) {
+    for (const [, parameters] of operation) {
+      for (const value of parameters) if (value instanceof Uint8Array) total += value.byteLength;
+    }
+  }
+  return total;
 }
 
 function unavailable(cause: unknown): RelayError {

@@ -54,6 +54,25 @@ describe("live in the daemon", { timeout: 60_000 }, () => {
     assert.deepEqual(await knock(`${postern.url}/`, []), { status: 101, chosen: "" });
   });
 
+  test("leaves the mailbox its paths: a WebSocket asked for there is told to use the API", async () => {
+    await using both = await startPostern(["--auth-public", ""]);
+    for (const path of ["/v2", "/v2/", "/v2/send", "/v2/ohttp?jwt=x", "/federation/../v2", "/federation/"]) {
+      assert.equal((await knock(both.url + path, ["qmux-02.moq-lite-05"])).status, 426, path);
+    }
+    assert.equal((await knock(`${both.url}/federation`, [])).status, 404);
+    assert.equal((await knock(`${both.url}/v2room`, ["qmux-02.moq-lite-05"])).status, 101);
+    const socket = new Socket().connect(Number(new URL(both.url).port), "127.0.0.1");
+    socket.write("GET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n\r\n");
+    socket.setEncoding("latin1");
+    let answer = "";
+    for await (const chunk of socket) answer += chunk;
+    assert.match(answer, /^HTTP\/1\.1 426 /);
+    assert.match(answer, /\{"error":"WebSocket not supported\. Use \/v2\/ HTTP API\."\}$/);
+
+    await using alone = await startPostern(["--auth-public", "", "--no-mailbox"]);
+    assert.equal((await knock(`${alone.url}/v2/`, ["qmux-02.moq-lite-05"])).status, 101);
+  });
+
   test("serves an upgrade it knows nothing of as the request it is", async () => {
     await using postern = await startPostern(["--auth-public", ""]);
     const socket = new Socket();

@@ -7,6 +7,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { DhkemX25519HkdfSha256 } from "@hpke/core";
 import { systemEntropy } from "#core/clock.ts";
+import { padJson, unpadJson } from "#tests/support/mailbox-api.ts";
 import { startPostern } from "#tests/support/postern.ts";
 import { decodeBinaryHttp } from "#wire/bhttp/decode.ts";
 import { encodeBinaryHttp } from "#wire/bhttp/encode.ts";
@@ -128,6 +129,36 @@ for (const [name, aeadId] of [
   );
   assert.equal(opened.kind === "response" && opened.status, 200);
   assert.equal(await (await fetch(`${postern.url}/inbox/some-id`)).text(), "hello");
+}
+
+// The same through an OHTTP relay, in both forms: their client has the keys from the hop and sees the hop alone.
+{
+  await using postern = await startPostern();
+  const standard = ["--ohttp-relay-target", `${postern.url}/.well-known/ohttp-gateway`];
+  await using hop = await startPostern(standard);
+  const list = await (await fetch(`${hop.url}/ohttp-relay`)).bytes();
+  const capsule = await peer.ask("encapsulate", hex(list.subarray(2)), hex(request));
+  const headers = { "content-type": "message/ohttp-req" };
+  const answer = await fetch(`${hop.url}/ohttp-relay`, { method: "POST", headers, body: unhex(capsule) });
+  const opened = decodeBinaryHttp(unhex(await peer.ask("open", hex(await answer.bytes()))));
+  assert.equal(opened.kind === "response" && opened.status, 200);
+  assert.equal(await (await fetch(`${postern.url}/inbox/some-id`)).text(), "hello");
+
+  const mailbox = ["--ohttp-relay-target", `${postern.url}/v2/ohttp`, "--no-ohttp", "--no-mailbox"];
+  await using mailboxHop = await startPostern(mailbox);
+  const key = await (await fetch(`${mailboxHop.url}/v2/ohttp-key`)).bytes();
+  const call = async (inner: object) => {
+    const sealed = await peer.ask("encapsulate", hex(key), hex(padJson({ version: 2, ...inner })));
+    const sent = await fetch(`${mailboxHop.url}/v2/ohttp`, { method: "POST", headers, body: unhex(sealed) });
+    return unpadJson(unhex(await peer.ask("open", hex(await sent.bytes()))));
+  };
+  const name = "e0".repeat(32);
+  const { blob_id } = await call({ action: "send", recipient_id: name, ciphertext: "aGk=" });
+  const { blobs } = await call({ action: "fetch", mailbox_tokens: [name] });
+  assert.deepEqual(
+    (blobs as { blob_id: string }[]).map((blob) => blob.blob_id),
+    [blob_id],
+  );
 }
 
 if (process.argv.includes("--write")) {

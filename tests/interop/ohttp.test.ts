@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
-import { createServer, type IncomingMessage } from "node:http";
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import { DhkemX25519HkdfSha256 } from "@hpke/core";
 import { createMailbox, createOhttpFetch, isPosternError } from "#clients/client/src/mailbox.ts";
 import vectors from "#protocol/vectors/ohttp-mozilla.json" with { type: "json" };
+import { ohttpApi } from "#tests/support/mailbox-api.ts";
 import { startPostern } from "#tests/support/postern.ts";
 import { temporaryFolder } from "#tests/support/temporary-folder.ts";
 import { decodeBinaryHttp } from "#wire/bhttp/decode.ts";
@@ -125,6 +127,134 @@ test("an OHTTP relay lets its gateway know nothing of who asks", async () => {
   }
 });
 
+test("clients of the mailbox find the hop where they look for one", async () => {
+  await using gateway = await startPostern();
+  const target = `${gateway.url}/v2/ohttp`;
+  await using alone = await startPostern(["--no-ohttp", "--no-mailbox", "--ohttp-relay-target", target]);
+  await using beside = await startPostern(["--ohttp-relay-target", target]);
+  const own = await (await fetch(target.concat("-key"))).bytes();
+  for (const [at, base] of [alone.url, `${beside.url}/ohttp-relay`].entries()) {
+    const key = await fetch(`${base}/v2/ohttp-key`);
+    assert.deepEqual(await key.bytes(), own);
+    assert.equal(key.headers.get("content-type"), "application/ohttp-keys");
+    assert.equal(key.headers.get("cache-control"), "no-store");
+    const fingerprint = new Uint8Array(await crypto.subtle.digest("SHA-256", own));
+    assert.equal(key.headers.get("key-fingerprint"), hex(fingerprint));
+
+    const client = ohttpApi((path, init) => fetch(base + path, init));
+    const mailbox = `0${at}`.repeat(32);
+    const { body: sent } = await client.call("send", { recipient_id: mailbox, ciphertext: "aGk=" });
+    const { body: found } = await client.call("fetch", { mailbox_tokens: [mailbox] });
+    assert.equal(found.blobs[0].blob_id, sent.blob_id);
+    const { body: gone } = await client.call("ack", { recipient_id: mailbox, blob_id: sent.blob_id });
+    assert.equal(gone.acknowledged, true);
+    for (const [method, path, status] of [
+      ["GET", "/v2/ohttp", 405],
+      ["POST", "/v2/ohttp-key", 405],
+    ] as const) {
+      assert.equal((await fetch(base + path, { method })).status, status);
+    }
+    const garbage = await fetch(`${base}/v2/ohttp`, { method: "POST", body: new Uint8Array(100) });
+    assert.equal(garbage.status, 400);
+  }
+  assert.deepEqual(await (await fetch(`${alone.url}/health`)).json(), { status: "healthy" });
+  assert.equal((await fetch(`${alone.url}/v2/send`, { method: "POST" })).status, 404);
+  // Where there is a gateway of our own, its path stays its own.
+  assert.notDeepEqual(await (await fetch(`${beside.url}/v2/ohttp-key`)).bytes(), own);
+});
+
+test("an OHTTP relay keeps its gateway's keys for five minutes and says so", async () => {
+  let asked = 0;
+  await using gateway = await gatewayThat((_, response) => {
+    asked++;
+    response.end(Buffer.from(vectors[0]!.theirConfig, "hex"));
+  });
+  await using hop = await startPostern(["--ohttp-relay-target", gateway.url]);
+  const answers = await Promise.all(Array.from({ length: 8 }, () => fetch(`${hop.url}/ohttp-relay`)));
+  assert.equal(asked, 1);
+  for (const { headers } of answers) {
+    const seconds = Number(/^public, max-age=(\d+)$/.exec(headers.get("cache-control")!)?.[1]);
+    assert.ok(seconds > 200 && seconds <= 300, String(seconds));
+  }
+});
+
+const post = (body: string | Uint8Array<ArrayBuffer>): RequestInit => ({
+  method: "POST",
+  headers: { "content-type": "message/ohttp-req" },
+  body,
+});
+
+for (const [name, misbehave] of [
+  ["redirects", (_, response) => response.writeHead(307, { location: "http://127.0.0.1:1/" }).end()],
+  ["fails", (_, response) => response.writeHead(500).end("secret of the gateway")],
+  ["answers something else", (_, response) => response.end("<html>")],
+  [
+    "answers too much, and says so",
+    (_, response) => response.writeHead(200, { ...sealed, "content-length": 5000 }).end(Buffer.alloc(5000)),
+  ],
+  [
+    "answers without an end",
+    (_, response) => {
+      response.writeHead(200, sealed);
+      const timer = setInterval(() => response.write(Buffer.alloc(100)), 1);
+      response.once("close", () => clearInterval(timer));
+    },
+  ],
+  ["does not answer", () => {}],
+  ["stops in the middle", (_, response) => response.writeHead(200, sealed).write("half")],
+  ["hangs up", ({ socket }) => socket.destroy()],
+] as readonly [string, RequestListener][]) {
+  test(`an OHTTP relay answers a bare 502 where its gateway ${name}`, async () => {
+    await using gateway = await gatewayThat((request, response) => {
+      if (request.method === "POST") return misbehave(request, response as never);
+      response.end(Buffer.from(vectors[0]!.theirConfig, "hex"));
+    });
+    const limits = ["--ohttp-relay-max", "2KiB", "--ohttp-relay-timeout", "300ms"];
+    await using hop = await startPostern(["--ohttp-relay-target", gateway.url, ...limits]);
+    const answer = await fetch(`${hop.url}/ohttp-relay`, post("capsule"));
+    assert.deepEqual([answer.status, await answer.text()], [502, ""]);
+    assert.ok(!hop.log().includes("capsule") && !hop.log().includes("secret of the gateway"));
+  });
+}
+
+test("an OHTTP relay bounds what it passes on, and how much at once", async () => {
+  let passed = 0;
+  const open: ServerResponse[] = [];
+  await using gateway = await gatewayThat((request, response) => {
+    if (request.method === "GET") return void response.end(Buffer.from(vectors[0]!.theirConfig, "hex"));
+    passed++;
+    if (passed > 2) return void response.writeHead(200, sealed).end("again");
+    open.push(response);
+  });
+  const limits = ["--ohttp-relay-max", "2KiB", "--ohttp-relay-max-passing", "1"];
+  await using hop = await startPostern(["--ohttp-relay-target", gateway.url, ...limits]);
+  const url = `${hop.url}/ohttp-relay`;
+  assert.equal((await fetch(url, post(new Uint8Array(2049)))).status, 413);
+  assert.equal((await fetch(url, { method: "POST", body: "x" })).status, 415);
+  assert.equal((await fetch(url, { method: "DELETE" })).status, 405);
+  assert.equal(passed, 0);
+
+  const first = fetch(url, post("capsule"));
+  while (open.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  const second = await fetch(url, post("capsule"));
+  assert.deepEqual([second.status, second.headers.get("retry-after")], [429, "1"]);
+  open[0]!.writeHead(200, sealed).end("sealed answer");
+  assert.equal(await (await first).text(), "sealed answer");
+
+  // A client that hangs up takes its request along, and gives its place back.
+  const stop = new AbortController();
+  const third = fetch(url, { ...post("capsule"), signal: stop.signal });
+  while (open.length === 1) await new Promise((resolve) => setImmediate(resolve));
+  const dropped = once(open[1]!, "close");
+  stop.abort();
+  await assert.rejects(third);
+  await dropped;
+  let fourth: Response;
+  do fourth = await fetch(url, post("capsule"));
+  while (fourth.status === 429);
+  assert.equal(await fourth.text(), "again");
+});
+
 test("an OHTTP relay refuses to serve its own gateway", async () => {
   using folder = temporaryFolder();
   const port = await freePort();
@@ -144,6 +274,20 @@ test("an OHTTP relay refuses to serve its own gateway", async () => {
   );
   assert.match(own.log(), /own gateway/);
 });
+
+const sealed = { "content-type": "message/ohttp-res" };
+
+async function gatewayThat(answers: RequestListener): Promise<AsyncDisposable & { readonly url: string }> {
+  const server = createServer(answers).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/gateway`,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");

@@ -3,8 +3,8 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { test } from "node:test";
 import { createMailbox } from "#clients/client/src/mailbox.ts";
-import { plainApi } from "#tests/support/mailbox-api.ts";
-import { runPostern, startPostern } from "#tests/support/postern.ts";
+import { padJson, plainApi, sendCapsule, unpadJson } from "#tests/support/mailbox-api.ts";
+import { opsUrlOf, runPostern, startPostern } from "#tests/support/postern.ts";
 import { signedPurge } from "#tests/support/signed-purge.ts";
 import { temporaryFolder } from "#tests/support/temporary-folder.ts";
 
@@ -55,12 +55,7 @@ test("[75] metrics are read with the token alone, where there is one", async () 
     "--metrics-token",
     "s3cret",
   ]);
-  // The log comes on another pipe than the ready line, and may come after it.
-  let ops: string | undefined;
-  while (!ops) {
-    ops = /"url":"([^"]+)"/.exec(postern.log())?.[1];
-    await new Promise((resolve) => setImmediate(resolve));
-  }
+  const ops = await opsUrlOf(postern);
   await createMailbox({ relay: postern.url }).send(mailbox, bytes("x"));
   const metrics = (authorization?: string) =>
     fetch(`${ops}/metrics`, authorization ? { headers: { authorization } } : {});
@@ -184,6 +179,34 @@ test("messages, offers and OHTTP keys survive a restart; [79] a send during the 
   );
   assert.equal(await again.claim(code, "R"), "P");
   assert.equal(await (await fetch(`${second.url}/v2/ohttp-key`)).text(), key);
+});
+
+test("a capsule is served once, also by a relay that was killed in between", async () => {
+  using folder = temporaryFolder();
+  const args = ["--persist-db", folder.file("p.db")];
+  const first = await startPostern(args);
+  const at = (relay: { url: string }) => (path: string, init?: RequestInit) => fetch(relay.url + path, init);
+  const key = new Uint8Array(await (await fetch(`${first.url}/v2/ohttp-key`)).arrayBuffer());
+  const send = { version: 2, action: "send", recipient_id: mailbox, ciphertext: "aGk=" };
+  const look = { version: 2, action: "fetch", mailbox_tokens: [mailbox] };
+  const capsules: Uint8Array[] = [];
+  for (const inner of [send, look]) {
+    const { outer, capsule } = await sendCapsule(at(first), padJson(inner), key);
+    assert.equal(outer.status, 200);
+    capsules.push(capsule);
+  }
+  first.process.kill("SIGKILL");
+  await first.exited;
+
+  await using second = await startPostern(args);
+  const post = { method: "POST", headers: { "content-type": "message/ohttp-req" } };
+  for (const body of capsules as Uint8Array<ArrayBuffer>[]) {
+    assert.equal((await fetch(`${second.url}/v2/ohttp`, { ...post, body })).status, 400);
+    assert.equal((await fetch(`${second.url}/.well-known/ohttp-gateway`, { ...post, body })).status, 400);
+  }
+  // The key that the client holds goes on, and the message is there once.
+  const { padded } = await sendCapsule(at(second), padJson(look), key);
+  assert.equal((unpadJson(padded!).blobs as unknown[]).length, 1);
 });
 
 test("the command line sends, fetches, acknowledges, purges and exchanges", async () => {

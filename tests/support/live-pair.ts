@@ -7,7 +7,7 @@ import type { TrackSink, TrackSource, TrackSubscriber } from "#modes/live/track.
 import { encodeFrameHeader } from "#wire/live/group.ts";
 import { type MessageSink, Mux, type MuxLimits } from "#wire/live/mux.ts";
 import type { SubscribeOptions } from "#wire/live/subscribe.ts";
-import type { FrameClass, Framing, LiteVersion } from "#wire/live/version.ts";
+import type { Framing, LiveVersion, StoredFrameClass } from "#wire/live/version.ts";
 import { simEntropy } from "./sim-clock.ts";
 
 /** Messages to the other end of a pair, in a later turn. A pipe that is `stalled` takes nothing more. */
@@ -71,7 +71,7 @@ export interface Pair {
 export function muxPair(
   clock: Clock,
   framing: Framing,
-  version: LiteVersion | undefined,
+  version: LiveVersion | undefined,
   limits: Partial<MuxLimits> = {},
 ): Pair {
   const toServer = new Pipe();
@@ -102,7 +102,7 @@ export function clientOf(
   clock: Clock,
   as: {
     framing?: Framing;
-    version?: LiteVersion | undefined;
+    version?: LiveVersion | undefined;
     grant?: Grant;
     limits?: Partial<MuxLimits>;
   } = {},
@@ -122,9 +122,9 @@ export class FakeTrack {
   readonly sink: TrackSink;
   readonly options: SubscribeOptions[];
   closed = false;
-  readonly #frameClass: FrameClass;
+  readonly #frameClass: StoredFrameClass;
 
-  constructor(sink: TrackSink, options: SubscribeOptions, frameClass: FrameClass) {
+  constructor(sink: TrackSink, options: SubscribeOptions, frameClass: StoredFrameClass) {
     this.sink = sink;
     this.options = [options];
     this.#frameClass = frameClass;
@@ -151,13 +151,13 @@ export class FakeTrack {
 
 /** Announces broadcasts on a relay and records what is asked of it. */
 export class FakePublisher implements TrackSource {
-  readonly frameClass: FrameClass;
+  readonly frameClass: StoredFrameClass;
   readonly cluster = false;
   readonly asked: FakeTrack[] = [];
   /** Whether a track is there at once. */
   accepts = true;
 
-  constructor(frameClass: FrameClass = "B") {
+  constructor(frameClass: StoredFrameClass = "B") {
     this.frameClass = frameClass;
   }
 

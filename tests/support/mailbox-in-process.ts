@@ -1,6 +1,7 @@
 import { Gateway } from "#edge/ohttp/gateway.ts";
 import { jsonGatewayRoutes } from "#edge/ohttp/json-gateway.ts";
 import { KeyRing, memorySeeds, type SeedStore } from "#edge/ohttp/key-ring.ts";
+import { SpentCapsulesInMemory } from "#edge/ohttp/spent-capsules.ts";
 import { standardGatewayRoutes } from "#edge/ohttp/standard-gateway.ts";
 import { Mailbox, type MailboxConfig } from "#modes/mailbox/mailbox.ts";
 import { parseInner, performInner } from "#modes/mailbox/oblivious.ts";
@@ -57,7 +58,10 @@ export async function mailboxInProcess(setup: InProcessSetup = {}): Promise<InPr
     keys,
     entropy,
     ohttpMaxOpening: 8,
-    ohttpReplayMemory: setup.replayMemory ?? 1000,
+    spent: new SpentCapsulesInMemory(setup.replayMemory ?? 1000),
+    report(error) {
+      throw error;
+    },
   });
   const api = {
     parse: parseInner,

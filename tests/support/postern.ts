@@ -14,7 +14,12 @@ export interface Postern extends AsyncDisposable {
   log(): string;
   /** Resolves to the exit code; null after a signal that was not handled. */
   readonly exited: Promise<number | null>;
+  /** Where the operations listener is, of a daemon that was started with `withOps`. */
+  opsUrl(): Promise<string>;
 }
+
+/** Arguments for a daemon whose operations listener the test asks. */
+export const withOps = ["--ops-listen", "127.0.0.1:0", "-v", "--log-format", "json"] as const;
 
 /** A real daemon in a process of its own, on a free port; in memory unless the arguments say otherwise. */
 export async function startPostern(
@@ -27,6 +32,18 @@ export async function startPostern(
     { stdio: ["ignore", "pipe", "pipe"], ...options },
   );
   return await readyPostern(child);
+}
+
+/** Where the operations listener of a daemon that logs (`-v`) is; the log comes on another pipe than the ready line. */
+export async function opsUrlOf(postern: Postern): Promise<string> {
+  for (;;) {
+    const line = postern
+      .log()
+      .split("\n")
+      .find((each) => each.includes("operations listener"));
+    if (line) return (JSON.parse(line) as { url: string }).url;
+    await once(postern.process.stderr!, "data");
+  }
 }
 
 /** Waits for the ready line of a daemon that was started some other way. */
@@ -57,6 +74,13 @@ export async function readyPostern(child: ChildProcess): Promise<Postern> {
     lines,
     log: () => log,
     exited,
+    async opsUrl() {
+      for (;;) {
+        const found = /"url":"([^"]+)","msg":"operations listener"/.exec(log)?.[1];
+        if (found) return found;
+        await once(child.stderr!, "data");
+      }
+    },
     async [Symbol.asyncDispose]() {
       if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
       await exited;

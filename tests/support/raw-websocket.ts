@@ -2,7 +2,7 @@ import { once } from "node:events";
 import WebSocket from "ws";
 import { type Clock, systemClock } from "#core/clock.ts";
 import { type MessageSink, Mux, type MuxLimits } from "#wire/live/mux.ts";
-import { type LiteVersion, legacySubprotocol, subprotocols } from "#wire/live/version.ts";
+import { legacySubprotocol, subprotocols } from "#wire/live/version.ts";
 import { pairLimits } from "./live-pair.ts";
 
 /** What a relay answers to an upgrade: 101 with the subprotocol it chose, or why not. */
@@ -103,9 +103,8 @@ export function muxOver(
   clock: Clock = systemClock(),
 ): RawConnection {
   const known = subprotocols.find(({ name }) => name === socket.protocol) ?? legacySubprotocol;
-  const version: LiteVersion | undefined = known.version;
   const sink = new SocketSink(socket, () => mux.drained());
-  const mux = new Mux(known.framing, version, "client", { ...pairLimits, ...limits }, sink, clock);
+  const mux = new Mux(known.framing, known.version, "client", { ...pairLimits, ...limits }, sink, clock);
   const closed = once(socket, "close");
   socket.on("message", (data: Buffer, isBinary: boolean) => {
     if (isBinary) mux.receive(data);

@@ -1,5 +1,6 @@
 import { joinBytes } from "#core/bytes.ts";
 import { RelayError } from "#core/errors.ts";
+import type { ClientCertificate } from "../live/acceptor.ts";
 
 /**
  * What a handler may ask of a request. Every `Request` of the web platform is one; an edge may pass a lighter object of
@@ -24,6 +25,8 @@ export interface EdgeContext {
    * Undefined for loopback and private addresses, which may be a proxy that speaks for many.
    */
   readonly source: string | undefined;
+  /** A certificate that the listener has verified; undefined for all who showed none. */
+  readonly clientCertificate?: ClientCertificate | undefined;
   /** The request came out of an OHTTP capsule: whoever sent it wants to stay unknown. */
   readonly oblivious?: boolean;
   /** The body, read at once. Throws `body_too_large` as soon as more than `maxBytes` came. */

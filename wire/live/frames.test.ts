@@ -40,7 +40,7 @@ describe("frames of a group", () => {
 
   test("with timestamps beyond 2^53, in nanoseconds, are frames like others", () => {
     const chunks: Uint8Array[] = [];
-    const converter = new FrameConverter("B", 1000, (chunk) => chunks.push(chunk));
+    const converter = new FrameConverter("B", "A", 1000, (chunk) => chunks.push(chunk));
     const header = new Encoder()
       .bigVarint(2n * 1_790_000_000_000_000_000n)
       .varint(2)
@@ -77,7 +77,7 @@ describe("frames of a group", () => {
     fc.assert(
       fc.property(frames, cuts, (list, sizes) => {
         const out: Uint8Array[] = [];
-        const converter = new FrameConverter("B", 1000, (chunk) => out.push(chunk));
+        const converter = new FrameConverter("B", "A", 1000, (chunk) => out.push(chunk));
         for (const piece of pieces(encodeB(list), sizes)) converter.push(piece, 0);
         assert.equal(toHex(Buffer.concat(out)), toHex(encodeA(list)));
       }),
@@ -86,7 +86,7 @@ describe("frames of a group", () => {
 
   test("get the time of their arrival on the way from A to B", () => {
     const out: Uint8Array[] = [];
-    const converter = new FrameConverter("A", 1000, (chunk) => out.push(chunk));
+    const converter = new FrameConverter("A", "B", 1000, (chunk) => out.push(chunk));
     converter.push(hex("024130"), 1000);
     converter.push(hex("02"), 1005);
     converter.push(hex("4131"), 1009);

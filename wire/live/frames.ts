@@ -1,8 +1,9 @@
 import { Decoder } from "./decoder.ts";
 import { LiveProtocolError, liveError } from "./error-code.ts";
 import { encodeFrameHeader, unzigzag } from "./group.ts";
+import { encodeObjectStart, encodeStampedObjectStart } from "./ietf/object.ts";
 import { varintLength } from "./varint.ts";
-import type { FrameClass } from "./version.ts";
+import type { FrameClass, StoredFrameClass } from "./version.ts";
 
 /** What the scanner finds, in order. Payload comes in as many pieces as the chunks have; none for an empty frame. */
 export interface FrameSink {
@@ -12,14 +13,14 @@ export interface FrameSink {
 
 /** Finds the frames in the bytes of a group, however they are cut. */
 export class FrameScanner {
-  readonly #class: FrameClass;
+  readonly #class: StoredFrameClass;
   readonly #frameMaxBytes: number;
   /** The header that is not whole yet. */
   #header = new Uint8Array(16);
   #headerLength = 0;
   #payloadLeft = 0;
 
-  constructor(frameClass: FrameClass, frameMaxBytes: number) {
+  constructor(frameClass: StoredFrameClass, frameMaxBytes: number) {
     this.#class = frameClass;
     this.#frameMaxBytes = frameMaxBytes;
   }
@@ -68,22 +69,37 @@ export class FrameScanner {
   }
 }
 
+/** What stands before the payload of a frame with this timestamp, `sinceLast` after the one before it. */
+const headerOf: Record<FrameClass, (size: number, timestamp: number, sinceLast: number) => Uint8Array> = {
+  A: (size) => encodeFrameHeader(size, undefined),
+  B: (size, _timestamp, sinceLast) => encodeFrameHeader(size, sinceLast),
+  C: (size) => encodeObjectStart(size),
+  D: (size, timestamp) => encodeStampedObjectStart(size, Math.max(timestamp, 0)),
+};
+
 /**
- * Makes the bytes of a group in one class out of those in the other, chunk by chunk; payloads are shared, not copied.
+ * Makes the bytes of a group in one class out of those in another, chunk by chunk; payloads are shared, not copied.
  *
- * From A to B each frame gets the time it arrived, in ms since the group's session epoch; from B to A the timestamp
- * is left out.
+ * Frames of class A have the time they arrived for a timestamp, in ms since the group's session epoch. `emit` gets a
+ * frame's header (1 frame) and its payload (0) apart.
  */
 export class FrameConverter implements FrameSink {
   readonly #scanner: FrameScanner;
-  readonly #toB: boolean;
-  readonly #emit: (chunk: Uint8Array) => void;
+  readonly #stamps: boolean;
+  readonly #header: (typeof headerOf)[FrameClass];
+  readonly #emit: (chunk: Uint8Array, frames: 0 | 1) => void;
   #arrivedMs = 0;
-  #lastMs = 0;
+  #last = 0;
 
-  constructor(from: FrameClass, frameMaxBytes: number, emit: (chunk: Uint8Array) => void) {
+  constructor(
+    from: StoredFrameClass,
+    to: FrameClass,
+    frameMaxBytes: number,
+    emit: (chunk: Uint8Array, frames: 0 | 1) => void,
+  ) {
     this.#scanner = new FrameScanner(from, frameMaxBytes);
-    this.#toB = from === "A";
+    this.#stamps = from === "A";
+    this.#header = headerOf[to];
     this.#emit = emit;
   }
 
@@ -93,16 +109,13 @@ export class FrameConverter implements FrameSink {
     this.#scanner.push(chunk, this);
   }
 
-  frame(size: number): void {
-    if (!this.#toB) {
-      this.#emit(encodeFrameHeader(size, undefined));
-      return;
-    }
-    this.#emit(encodeFrameHeader(size, this.#arrivedMs - this.#lastMs));
-    this.#lastMs = this.#arrivedMs;
+  frame(size: number, timestampDelta: number): void {
+    const timestamp = this.#stamps ? this.#arrivedMs : this.#last + timestampDelta;
+    this.#emit(this.#header(size, timestamp, timestamp - this.#last), 1);
+    this.#last = timestamp;
   }
 
   payload(piece: Uint8Array): void {
-    this.#emit(piece);
+    this.#emit(piece, 0);
   }
 }

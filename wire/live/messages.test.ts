@@ -122,7 +122,11 @@ describe("messages of moq-lite, as published clients write them", () => {
     const kixelated = hex("02 c0000000ff0dad01 c0000000ff00000e 02 02 013f 05 0b 6d6f712d6c6974652d6a73");
     assert.equal(chooseSetupVersion(decodeClientSetup(lite).versions)?.version, 2);
     assert.equal(chooseSetupVersion(decodeClientSetup(kixelated).versions)?.version, 1);
-    assert.equal(chooseSetupVersion([0xff00000e]), undefined);
+    assert.equal(chooseSetupVersion([0xff00000d]), undefined);
+    // The whole list turned around: moq-lite goes before moq-transport all the same.
+    assert.equal(chooseSetupVersion([0xff00000e, 0xff0dad01, 0xff0dad02])?.version, 1);
+    assert.equal(chooseSetupVersion([0xff00000d, 0xff00000e])?.version, 14);
+    assert.equal(chooseSetupVersion([0xff0dad02, 0xff00000e], 14)?.version, 14);
     assert.equal(decodeServerSetup(hex("c0000000ff0dad02 00")), 2);
   });
 
@@ -139,7 +143,9 @@ describe("the choice of a subprotocol", () => {
       chooseSubprotocol(["qmux-00", "qmux-02.moql", "qmux-01.moq-lite-03"])?.name,
       "qmux-01.moq-lite-03",
     );
-    assert.deepEqual(chooseSubprotocol(["qmux-01.moqt-20", "webtransport"])?.framing, "webtransport");
+    assert.equal(chooseSubprotocol(["qmux-01.moqt-18", "qmux-00.moq-lite-03"])?.name, "qmux-00.moq-lite-03");
+    assert.equal(chooseSubprotocol(["qmux-01.moqt-20", "webtransport"])?.version, 20);
+    assert.equal(chooseSubprotocol(["qmux-00.moqt-18", "webtransport"])?.framing, "webtransport");
     assert.equal(chooseSubprotocol(["qmux-09.moq-lite-05"]), undefined);
   });
 });

@@ -81,6 +81,7 @@ const grants: QmuxParameters = {
   maxStreamsBidi: 100,
   maxStreamsUni: 100,
   recordMaxBytes: 16_382,
+  protocols: [],
 };
 
 describe("frames as published clients write them", () => {
@@ -287,4 +288,5 @@ const generous: QmuxParameters = {
   maxStreamsBidi: 100,
   maxStreamsUni: 100,
   recordMaxBytes: 16_382,
+  protocols: [],
 };

@@ -34,7 +34,7 @@ import type {
   TransportHandler,
 } from "./transport.ts";
 import { writeVarint } from "./varint.ts";
-import type { Framing, LiteVersion } from "./version.ts";
+import type { Framing, LiveVersion, ProtocolName } from "./version.ts";
 
 /** Where whole messages go: a WebSocket, or a pipe in a test. */
 export interface MessageSink {
@@ -66,6 +66,14 @@ export interface MuxLimits {
   idleTimeoutMs: number;
 }
 
+/** For byte streams, which have no handshake but the parameters (`protocol/live.md`). */
+export interface InBandVersions {
+  /** What we speak, best first. */
+  names: readonly ProtocolName[];
+  /** The remote's parameters are there, and with them the mux's version; called before anything else is looked at. */
+  onAgreed(): void;
+}
+
 /** Largest payload of a frame of ours: with its header it fits every remote's record. */
 const payloadMaxBytes = 16_352;
 /** Type, stream id, offset and length at their longest. */
@@ -79,10 +87,12 @@ const holesMax = 10_000;
 
 /** Streams as QUIC has them, over messages in order: qmux 00 to 02, or the older framing. */
 export class Mux implements Transport, QmuxSink, LegacySink {
-  readonly version: LiteVersion | undefined;
   readonly role: "client" | "server";
   handler!: TransportHandler;
+  setupTarget: string | undefined;
 
+  #version: LiveVersion | undefined;
+  readonly #inBand: InBandVersions | undefined;
   readonly #framing: Framing;
   readonly #limits: MuxLimits;
   readonly #sink: MessageSink;
@@ -124,14 +134,16 @@ export class Mux implements Transport, QmuxSink, LegacySink {
 
   constructor(
     framing: Framing,
-    version: LiteVersion | undefined,
+    version: LiveVersion | undefined,
     role: "client" | "server",
     limits: MuxLimits,
     sink: MessageSink,
     clock: Clock,
+    inBand?: InBandVersions,
   ) {
     this.#framing = framing;
-    this.version = version;
+    this.#version = version;
+    this.#inBand = inBand;
     this.role = role;
     this.#limits = limits;
     this.#sink = sink;
@@ -146,6 +158,10 @@ export class Mux implements Transport, QmuxSink, LegacySink {
 
   get ended(): boolean {
     return this.#ended;
+  }
+
+  get version(): LiveVersion | undefined {
+    return this.#version;
   }
 
   /** When something last arrived. */
@@ -223,8 +239,22 @@ export class Mux implements Transport, QmuxSink, LegacySink {
 
   onParameters(parameters: QmuxParameters): void {
     if (this.#remote !== undefined) throw new LiveProtocolError("parameters come once");
+    if (this.#inBand !== undefined) this.#agree(this.#inBand, parameters.protocols);
+    else if (parameters.protocols.length > 0)
+      throw new LiveProtocolError("the protocol is agreed upon already");
     this.#remote = parameters;
     this.wake();
+  }
+
+  /** The server's order decides; with one that names nothing, SETUP does. */
+  #agree({ names, onAgreed }: InBandVersions, offered: readonly string[]): void {
+    const known = names.filter(({ name }) => offered.includes(name));
+    if (known.length === 0 && offered.length > 0)
+      throw new LiveProtocolError("no version in common", liveError.version);
+    const first =
+      this.role === "server" ? known[0]?.name : offered.find((name) => known.some((k) => k.name === name));
+    this.#version = known.find(({ name }) => name === first)?.version;
+    onAgreed();
   }
 
   onOther(): void {
@@ -374,6 +404,7 @@ export class Mux implements Transport, QmuxSink, LegacySink {
       maxStreamsBidi: streamsMax,
       maxStreamsUni: streamsMax,
       recordMaxBytes: this.#limits.recordMaxBytes,
+      protocols: this.#inBand?.names.map(({ name }) => name) ?? [],
     };
   }
 
@@ -625,6 +656,7 @@ const unlimited: QmuxParameters = {
   maxStreamsBidi: Number.MAX_SAFE_INTEGER,
   maxStreamsUni: Number.MAX_SAFE_INTEGER,
   recordMaxBytes: recordMinBytes,
+  protocols: [],
 };
 
 class MuxSend implements SendStream {

@@ -46,10 +46,12 @@ export interface QmuxParameters {
   maxStreamsBidi: number;
   maxStreamsUni: number;
   recordMaxBytes: number;
+  /** Names of what its owner speaks, best first; only where no handshake came before. */
+  protocols: readonly string[];
 }
 
-type ParameterName = keyof QmuxParameters;
-const numberParameters: readonly [bigint, ParameterName][] = [
+type NumberParameter = Exclude<keyof QmuxParameters, "protocols">;
+const numberParameters: readonly [bigint, NumberParameter][] = [
   [0x01n, "idleTimeoutMs"],
   [0x04n, "maxData"],
   [0x05n, "maxStreamDataBidiLocal"],
@@ -61,6 +63,7 @@ const numberParameters: readonly [bigint, ParameterName][] = [
 ];
 const nameOf = new Map(numberParameters);
 const applicationProtocols = 0x3d4f9c2a8b1e6075n;
+const protocolsMax = 64;
 const forbidden = (id: bigint): boolean =>
   id === 0n || id === 2n || id === 3n || (id >= 0x0an && id <= 0x10n);
 
@@ -74,6 +77,7 @@ const silent: QmuxParameters = {
   maxStreamsBidi: 0,
   maxStreamsUni: 0,
   recordMaxBytes: recordMinBytes,
+  protocols: [],
 };
 
 /** The parameters frame. Idle timeout and record size exist from qmux-01 on. */
@@ -82,6 +86,11 @@ export function encodeParameters(parameters: QmuxParameters, records: boolean): 
   for (const [id, name] of numberParameters) {
     if (!records && (name === "idleTimeoutMs" || name === "recordMaxBytes")) continue;
     body.bigVarint(id).bytes(new Encoder().varint(parameters[name]).finish());
+  }
+  if (parameters.protocols.length > 0) {
+    const names = new Encoder();
+    for (const name of parameters.protocols) names.string(name);
+    body.bigVarint(applicationProtocols).bytes(names.finish());
   }
   return new Encoder().bigVarint(parametersFrame).bytes(body.finish()).finish();
 }
@@ -95,9 +104,8 @@ function decodeParameters(body: Uint8Array): QmuxParameters {
     if (seen.has(id)) throw new LiveProtocolError("a transport parameter is given twice");
     seen.add(id);
     const value = from.bytes();
-    if (forbidden(id) || id === applicationProtocols) {
-      throw new LiveProtocolError("a transport parameter is not allowed here");
-    }
+    if (forbidden(id)) throw new LiveProtocolError("a transport parameter is not allowed here");
+    if (id === applicationProtocols) parameters.protocols = decodeProtocols(value);
     const name = nameOf.get(id);
     if (name === undefined) continue;
     const number = new Decoder(value).bigVarint();
@@ -106,6 +114,17 @@ function decodeParameters(body: Uint8Array): QmuxParameters {
   if (parameters.recordMaxBytes < recordMinBytes)
     throw new LiveProtocolError("a record limit that is too small");
   return parameters;
+}
+
+/** Who has nothing to name leaves the parameter out, so an empty list is nobody's. */
+function decodeProtocols(value: Uint8Array): string[] {
+  const from = new Decoder(value);
+  const names: string[] = [];
+  do {
+    names.push(from.string());
+  } while (from.left > 0 && names.length < protocolsMax);
+  from.end();
+  return names;
 }
 
 export const encodeReset = (id: number, code: number, finalSize: number): Uint8Array =>

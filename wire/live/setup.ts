@@ -3,7 +3,9 @@ import { setupTokenParameter } from "../privacy-pass/codepoints.ts";
 import { Decoder } from "./decoder.ts";
 import { Encoder, encodeMessage } from "./encoder.ts";
 import { LiveProtocolError, liveError } from "./error-code.ts";
-import { type LiteVersion, setupVersions } from "./version.ts";
+import { draftOf } from "./ietf/draft.ts";
+import { encodeSetupOptions, type SetupOptions } from "./ietf/setup.ts";
+import { isIetf, type LiveVersion, setupVersions } from "./version.ts";
 
 /** First bytes of the SETUP that chooses between moq-lite 01 and 02: client, server. */
 export const setupClient = 0x20;
@@ -16,6 +18,8 @@ const parametersMax = 64;
 export interface ClientSetup {
   /** The versions a client offers, in its order. */
   versions: number[];
+  /** Count and parameters, which mean what the chosen version says. */
+  parameters: Uint8Array;
   /** Values of the parameter that holds a token (`protocol/live-auth.md`). */
   tokenValues: Uint8Array[];
 }
@@ -29,7 +33,8 @@ export function decodeClientSetup(body: Uint8Array): ClientSetup {
     return id <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(id) : -1;
   });
   const parameters = from.rest();
-  return { versions, tokenValues: tokenValuesIn(parameters, false) ?? tokenValuesIn(parameters, true) ?? [] };
+  const tokenValues = tokenValuesIn(parameters, false) ?? tokenValuesIn(parameters, true) ?? [];
+  return { versions, parameters, tokenValues };
 }
 
 /**
@@ -55,13 +60,18 @@ function tokenValuesIn(parameters: Uint8Array, evenHasLength: boolean): Uint8Arr
   }
 }
 
-/** The first version of the client's list that we speak. */
-export function chooseSetupVersion(offered: number[]): { id: number; version: LiteVersion } | undefined {
-  for (const id of offered) {
-    const known = setupVersions.find((entry) => entry.id === id);
-    if (known) return known;
-  }
-  return undefined;
+/**
+ * The first version of the client's list that we speak, one of moq-lite before one of moq-transport. `named`: the one
+ * that the connection's handshake has settled on, which the list is to have.
+ */
+export function chooseSetupVersion(
+  offered: readonly number[],
+  named?: LiveVersion,
+): { id: number; version: LiveVersion } | undefined {
+  const known = offered
+    .map((id) => setupVersions.find((entry) => entry.id === id))
+    .filter((entry) => entry !== undefined && (named === undefined || entry.version === named));
+  return known.find((entry) => !isIetf(entry!.version)) ?? known[0];
 }
 
 const withLength16 = (type: number, body: Uint8Array): Uint8Array =>
@@ -77,14 +87,16 @@ export const encodeServerSetupOld = (type: number, versionId: number): Uint8Arra
     encodeMessage((body) => body.varint(versionId).varint(0)),
   );
 
-export function encodeClientSetup(): Uint8Array {
+/** Offers all that SETUP chooses from; the options are for draft 14, and nobody else minds them. */
+export function encodeClientSetup(options: Partial<SetupOptions> = {}): Uint8Array {
   const body = new Encoder().varint(setupVersions.length);
   for (const { id } of setupVersions) body.varint(id);
-  return withLength16(setupClient, body.varint(0).finish());
+  encodeSetupOptions(body, options, draftOf(14));
+  return withLength16(setupClient, body.finish());
 }
 
-/** The version the server chose. */
-export function decodeServerSetup(body: Uint8Array): LiteVersion {
+/** The version the server chose; where it is draft 14, its options follow. */
+export function decodeServerSetup(body: Uint8Array): LiveVersion {
   const from = new Decoder(body);
   const id = from.varint();
   const known = setupVersions.find((entry) => entry.id === id);

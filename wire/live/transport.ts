@@ -1,4 +1,4 @@
-import type { LiteVersion } from "./version.ts";
+import type { LiveVersion } from "./version.ts";
 
 /** Why a session ended. `clean`: the remote said goodbye; otherwise the connection just went away. */
 export interface SessionEnd {
@@ -57,9 +57,11 @@ export interface TransportHandler {
  */
 export interface Transport {
   /** The version that the connection's handshake named; `undefined` where SETUP decides. */
-  readonly version: LiteVersion | undefined;
+  readonly version: LiveVersion | undefined;
   /** Who opened the connection. */
   readonly role: "client" | "server";
+  /** Path and query that a client says in its SETUP; `undefined` where the connection's handshake had a URL. */
+  readonly setupTarget?: string | undefined;
   handler: TransportHandler;
   /** Whether anything more can be written in this pump. */
   readonly writable: boolean;

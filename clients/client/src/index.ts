@@ -1,5 +1,6 @@
 /** The client library of the Postern relay: leave sealed messages for each other, and pick them up. */
 
+export type { BackoffLimits as RetryLimits } from "../../../core/backoff.ts";
 export type { Cancel, Clock, Entropy, Instant } from "../../../core/clock.ts";
 export { type Code, formatCode, parseCode } from "./code.ts";
 export {
@@ -22,7 +23,6 @@ export {
   type SentMessage,
   type WaitOptions,
 } from "./rendezvous.ts";
-export type { RetryLimits } from "./retry.ts";
 export {
   channelIdOf,
   createSecret,

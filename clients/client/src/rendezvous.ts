@@ -1,3 +1,4 @@
+import { type BackoffLimits, clientBackoff } from "../../../core/backoff.ts";
 import { type Clock, type Entropy, type Instant, systemClock, systemEntropy } from "../../../core/clock.ts";
 import { encodeBase64url } from "../../../wire/base64url.ts";
 import { PosternError } from "./errors.ts";
@@ -10,7 +11,7 @@ import {
   type StoredMessage,
 } from "./inbox-http.ts";
 import { parseRelay } from "./relay-url.ts";
-import { type Patience, persist, RETRY_LIMITS, type RetryLimits, type Trouble } from "./retry.ts";
+import { type Patience, persist, type Trouble } from "./retry.ts";
 import { channelIdOf, Sealer, type Secret } from "./sealing.ts";
 
 interface CommonOptions {
@@ -18,7 +19,7 @@ interface CommonOptions {
   readonly relay: string | URL;
   /** Told of each attempt that failed and is repeated: for a line such as "the relay does not answer". */
   readonly onTrouble?: (trouble: RendezvousTrouble) => void;
-  readonly limits?: Partial<RetryLimits & RequestLimits>;
+  readonly limits?: Partial<BackoffLimits & RequestLimits>;
   readonly fetch?: Fetch;
   readonly clock?: Clock;
   readonly entropy?: Entropy;
@@ -148,7 +149,7 @@ class RelayRendezvous implements Rendezvous {
   readonly #sealer: Sealer | undefined;
   readonly #clock: Clock;
   readonly #entropy: Entropy;
-  readonly #retryLimits: RetryLimits;
+  readonly #retryLimits: BackoffLimits;
   readonly #onTrouble: CommonOptions["onTrouble"];
   /** Marks of messages that were acknowledged, the oldest first. */
   readonly #taken = new Set<string>();
@@ -160,7 +161,7 @@ class RelayRendezvous implements Rendezvous {
     this.#sealer = options.secret === undefined ? undefined : new Sealer(options.secret);
     this.#clock = clock;
     this.#entropy = entropy;
-    this.#retryLimits = { ...RETRY_LIMITS, ...options.limits };
+    this.#retryLimits = { ...clientBackoff, ...options.limits };
     this.#onTrouble = options.onTrouble;
     const limits = { ...REQUEST_LIMITS, ...options.limits };
     this.#inbox = new InboxHttp({ relay: this.relay, id: this.id, fetch, clock, limits });

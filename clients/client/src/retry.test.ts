@@ -1,34 +1,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import { clientBackoff } from "../../../core/backoff.ts";
 import { simClock, simEntropy } from "../../../tests/support/sim-clock.ts";
 import type { PosternError } from "./errors.ts";
 import { parseRetryAfter } from "./inbox-http.ts";
-import { type Patience, pauseMs, persist, RETRY_LIMITS, type Trouble } from "./retry.ts";
+import { type Patience, persist, type Trouble } from "./retry.ts";
 
 function patience(of: Partial<Patience> = {}) {
   const clock = simClock(0);
-  const limits = RETRY_LIMITS;
+  const limits = clientBackoff;
   const base = { clock, entropy: simEntropy(), limits, signal: undefined, onTrouble: undefined };
   return { clock, patience: { ...base, endsAt: 30_000, late: "timed_out", ...of } as Patience };
 }
 const trouble: Trouble = { kind: "trouble", status: 503 };
-
-test("pauses double up to the longest, and at least half of each is kept", () => {
-  fc.assert(
-    fc.property(fc.integer({ min: 1, max: 10_000 }), fc.integer(), (failures, seed) => {
-      const ceiling = Math.min(5_000, 250 * 2 ** Math.min(failures - 1, 16));
-      const ms = pauseMs(failures, RETRY_LIMITS, simEntropy(seed));
-      assert.ok(ms >= Math.floor(ceiling / 2) && ms <= ceiling, `${failures}: ${ms}`);
-    }),
-  );
-});
-
-test("Retry-After is the least pause, up to its bound", () => {
-  const ms = pauseMs(1, RETRY_LIMITS, simEntropy(), 7_000);
-  assert.ok(ms >= 7_000 && ms <= 7_250);
-  assert.ok(pauseMs(1, RETRY_LIMITS, simEntropy(), 86_400_000) <= 60_250);
-});
 
 test("Retry-After is seconds or a date", () => {
   assert.equal(parseRetryAfter("7", 0), 7_000);

@@ -1,3 +1,4 @@
+import { clientBackoff, pauseMs } from "../../../core/backoff.ts";
 import { type Cancel, type Clock, type Entropy, type Instant, systemEntropy } from "../../../core/clock.ts";
 import { type FlowEffect, type FlowEvent, type FlowState, flowTransition } from "./app-flow-state.ts";
 import {
@@ -7,7 +8,6 @@ import {
   judgeMessage,
   type TokenApproval,
 } from "./approval.ts";
-import { backoffMs } from "./backoff.ts";
 import { decodeBase64url, encodeBase64url } from "./base64url.ts";
 import type { Bytes } from "./bytes.ts";
 import { type CapabilitiesInput, normalizeCapabilities, parseCapabilities } from "./capabilities.ts";
@@ -425,7 +425,7 @@ class FlowRun {
     const mine = new AbortController();
     this.#operation = mine;
     this.#pauses += 1;
-    const stop = clock.after(backoffMs(this.#pauses, entropy, this.#trouble?.retryAfterMs), () =>
+    const stop = clock.after(pauseMs(this.#pauses, clientBackoff, entropy, this.#trouble?.retryAfterMs), () =>
       this.#dispatch("timer"),
     );
     mine.signal.addEventListener("abort", stop, { once: true });

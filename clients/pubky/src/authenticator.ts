@@ -1,6 +1,6 @@
+import { clientBackoff, pause, pauseMs } from "../../../core/backoff.ts";
 import { type Clock, type Entropy, systemEntropy } from "../../../core/clock.ts";
 import { signAuthToken } from "./auth-token.ts";
-import { backoffMs, pause } from "./backoff.ts";
 import { type Bytes, utf8 } from "./bytes.ts";
 import {
   type CapabilitiesInput,
@@ -242,10 +242,10 @@ async function persist(
     // A relay that says "again" without having waited is not asked in a busy loop.
     const waited = answer === "again" && clock.now() - startedAt >= 1_000;
     failures = waited ? 0 : failures + 1;
-    const pauseMs = waited ? 0 : backoffMs(failures, entropy, trouble?.retryAfterMs);
-    if (clock.now() + pauseMs >= endsAt) {
+    const ms = waited ? 0 : pauseMs(failures, clientBackoff, entropy, trouble?.retryAfterMs);
+    if (clock.now() + ms >= endsAt) {
       throw new PubkyError(trouble ? "relay_unreachable" : "delivery_expired", { details });
     }
-    await pause(clock, pauseMs, signal);
+    await pause(clock, ms, signal);
   }
 }

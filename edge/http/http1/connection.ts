@@ -17,8 +17,10 @@ export interface Http1Setup {
   readonly idleTimeoutMs: number;
   readonly handler: (request: RelayRequest) => Promise<Response>;
   sourceOf(socket: Socket, forwardedFor: string | undefined): string | undefined;
-  /** Takes the connection over, `read` being what it has said so far, when it asks to become a WebSocket. */
-  readonly upgrade: ((socket: Socket, read: Buffer) => void) | undefined;
+  /** May a connection that asks for this target become a WebSocket? */
+  isUpgradable(target: string): boolean;
+  /** Takes the connection over when it becomes one, `read` being what it has said so far. */
+  upgrade(socket: Socket, read: Buffer): void;
   isDraining(): boolean;
   report(error: unknown): void;
 }
@@ -118,7 +120,7 @@ export class Http1Connection {
       this.#refuse(error.status, "");
       return;
     }
-    if (this.#setup.upgrade && isWebSocket(head)) {
+    if (isWebSocket(head) && this.#setup.isUpgradable(originForm(head.target))) {
       const read = this.#ahead;
       this.#ahead = empty;
       this.#deadline = 0;

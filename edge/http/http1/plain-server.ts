@@ -21,7 +21,7 @@ export class PlainServer {
 
   /** `upgraded` gets the connections that become WebSockets, as if it had accepted them itself. */
   constructor(
-    { limits, addresses, handler, onUpgrade, report }: ListenerSetup,
+    { limits, addresses, handler, upgrades, report }: ListenerSetup,
     upgraded: Server,
     isDraining: () => boolean,
   ) {
@@ -39,16 +39,15 @@ export class PlainServer {
       idleTimeoutMs: limits.idleTimeoutMs,
       handler,
       sourceOf: (socket, forwardedFor) => addresses.sourceOf(socket, forwardedFor),
-      upgrade:
-        onUpgrade &&
-        ((socket: Carrying, read) => {
-          socket.off("data", onData).off("close", onClose).off("error", onError);
-          connections.delete(socket[carried]!);
-          delete socket[carried];
-          upgraded.emit("connection", socket);
-          // Its parser reads the system's buffers from now on; what was read from them before is handed to it.
-          socket.emit("data", read);
-        }),
+      isUpgradable: (target) => upgrades?.owns(target) ?? false,
+      upgrade(socket: Carrying, read) {
+        socket.off("data", onData).off("close", onClose).off("error", onError);
+        connections.delete(socket[carried]!);
+        delete socket[carried];
+        upgraded.emit("connection", socket);
+        // Its parser reads the system's buffers from now on; what was read from them before is handed to it.
+        socket.emit("data", read);
+      },
       isDraining,
       report,
     };

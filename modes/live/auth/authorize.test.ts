@@ -3,7 +3,8 @@ import { describe, test } from "node:test";
 import fc from "fast-check";
 import { SignJWT } from "jose";
 import { type ErrorCode, RelayError } from "#core/errors.ts";
-import { type AccessPolicy, assertRole, authorize } from "./authorize.ts";
+import { AuthService } from "./auth-service.ts";
+import { type AccessPolicy, authorize } from "./authorize.ts";
 import { algorithms, type KeyFile, newKeyFile, publicKeyFile, signingKey, verifyingKey } from "./key.ts";
 import { firstOf, keyFolder, oneKey } from "./key-source.ts";
 import { publicAccess, publicAccessWarning } from "./public-access.ts";
@@ -15,7 +16,10 @@ const file = await newKeyFile("ES256", "key-1");
 const nothingPublic = { authPublic: undefined, authPublicSubscribe: undefined, authPublicPublish: undefined };
 
 async function policyOf(key: KeyFile = file, open?: string): Promise<AccessPolicy> {
-  const publicGrants = publicAccess({ ...nothingPublic, authPublic: open });
+  const publicGrants = publicAccess({
+    ...nothingPublic,
+    authPublic: open === undefined ? undefined : [open],
+  });
   return { keys: oneKey(await verifyingKey(key)), public: publicGrants };
 }
 
@@ -248,7 +252,7 @@ describe("a session without a token", () => {
   });
 
   test("may watch and publish where each is public", async () => {
-    const open = publicAccess({ ...nothingPublic, authPublicSubscribe: "", authPublicPublish: "anon" });
+    const open = publicAccess({ ...nothingPublic, authPublicSubscribe: [""], authPublicPublish: ["anon"] });
     const rights = await knock({ path: "room", jwt: "", now }, { keys: undefined, public: open });
     assert.deepEqual(rights, { root: "room", put: [], get: [""], cluster: false, expiresAt: undefined });
   });
@@ -263,18 +267,45 @@ describe("a session without a token", () => {
 });
 
 test("a relay that is open to the whole world says so, one that is not says nothing", () => {
-  const warning = (prefixes: Partial<Record<keyof typeof nothingPublic, string>>) =>
+  const warning = (prefixes: Partial<Record<keyof typeof nothingPublic, readonly string[]>>) =>
     publicAccessWarning(publicAccess({ ...nothingPublic, ...prefixes }));
-  assert.match(warning({ authPublic: "" }) ?? "", /ANYBODY may PUBLISH and WATCH/);
-  assert.match(warning({ authPublicSubscribe: "/" }) ?? "", /ANYBODY may WATCH/);
-  assert.equal(warning({ authPublic: "anon" }), undefined);
+  assert.match(warning({ authPublic: [""] }) ?? "", /ANYBODY may PUBLISH and WATCH/);
+  assert.match(warning({ authPublicSubscribe: ["/"] }) ?? "", /ANYBODY may WATCH/);
+  assert.equal(warning({ authPublic: ["anon"] }), undefined);
   assert.equal(warning({}), undefined);
 });
 
-test("a remote that says what it comes for is refused when it may not do that at all", () => {
-  const watcher = { root: "", put: [], get: [""] };
-  assertRole(watcher, { publishes: false, subscribes: true });
-  assertRole(watcher, { publishes: false, subscribes: false });
-  assert.throws(() => assertRole(watcher, { publishes: true, subscribes: false }), refusal("forbidden"));
-  assert.throws(() => assertRole(watcher, { publishes: true, subscribes: true }), refusal("forbidden"));
+describe("a session with a certificate", () => {
+  const policy: AccessPolicy = { keys: undefined, public: undefined, mtlsTier: "trusted" };
+  const at = (path: string, expiresAt: number, more: Partial<AccessPolicy> = {}) =>
+    authorize(path, { jwt: "not.even.one", privateTokens: [], clientCertificate: { expiresAt } }, now, {
+      ...policy,
+      ...more,
+    });
+
+  test("has everything below its path until the certificate ends", async () => {
+    assert.deepEqual(await at("room", now + hourMs), {
+      root: "room",
+      put: [""],
+      get: [""],
+      cluster: false,
+      expiresAt: now + hourMs,
+      tier: "trusted",
+    });
+    assert.equal((await at("/", now + hourMs)).cluster, true);
+    await assert.rejects(at("room", now), refusal("unauthorized", "The certificate has expired"));
+  });
+
+  test("is where the service says, and refused when that fails", async () => {
+    const asked: string[] = [];
+    const service = new AuthService("https://auth.example/", async (url) => {
+      asked.push(url);
+      return '{"alias":"x7k2","tier":"region"}';
+    });
+    const { root, tier } = await at("room", now + hourMs, { service });
+    assert.deepEqual([root, tier], ["x7k2", "region"]);
+    assert.deepEqual(asked, ["https://auth.example/?root=room&mtls=true"]);
+    const down = new AuthService("https://auth.example/", () => Promise.reject(new Error("no")));
+    await assert.rejects(at("room", now + hourMs, { service: down }), refusal("auth_unavailable"));
+  });
 });

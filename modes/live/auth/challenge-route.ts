@@ -6,8 +6,8 @@ import { Reply } from "#wire/http/reply.ts";
 import { pathOf, type RelayRequest, targetOf } from "#wire/http/request.ts";
 import { emptyReply, type Routes } from "#wire/http/router.ts";
 import { operations, parseOperation, type Scope } from "#wire/privacy-pass/scope.ts";
-import { parseSessionPath } from "./authorize.ts";
 import type { PrivacyPass } from "./privacy-pass.ts";
+import { parseSessionPath } from "./session-path.ts";
 
 /**
  * `GET /challenge?path=&op=`: the challenge a token must answer to do `op` at `path`; a path that ends with `*` asks for

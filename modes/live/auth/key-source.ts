@@ -9,7 +9,8 @@ export function oneKey(key: VerifyingKey): KeySource {
 }
 
 /**
- * A key for each `kid`, in `{kid}.jwk` of a folder. `read` gives a file's text, undefined where there is none.
+ * A key for each `kid`, in `{kid}.jwk` of a folder. `read` gives a file's text, undefined where there is none, and rejects
+ * where nobody can tell.
  *
  * A file is read again for each token, so a key is revoked for new sessions by removing its file. The name is checked
  * first: a token reaches no file outside the folder.
@@ -17,16 +18,24 @@ export function oneKey(key: VerifyingKey): KeySource {
 export function keyFolder(read: (fileName: string) => Promise<string | undefined>): KeySource {
   return async (kid) => {
     if (kid === undefined || kid.length > 128 || !kidPattern.test(kid)) return undefined;
-    const text = await read(`${kid}.jwk`);
-    if (text === undefined) return undefined;
-    try {
-      return await verifyingKey(parseKeyFile(text));
-    } catch (error) {
-      // A broken file lets nobody in; `postern token inspect --key FILE` tells its owner why.
-      if (error instanceof KeyError) return undefined;
-      throw error;
-    }
+    return keyOf(await read(`${kid}.jwk`));
   };
+}
+
+/** One key for every token, read each time. */
+export function oneKeyAt(read: () => Promise<string | undefined>): KeySource {
+  return async () => keyOf(await read());
+}
+
+async function keyOf(text: string | undefined): Promise<VerifyingKey | undefined> {
+  if (text === undefined) return undefined;
+  try {
+    return await verifyingKey(parseKeyFile(text));
+  } catch (error) {
+    // A broken file lets nobody in; `postern token inspect --key FILE` tells its owner why.
+    if (error instanceof KeyError) return undefined;
+    throw error;
+  }
 }
 
 /** The first source that has a key. */

@@ -1,18 +1,54 @@
-import { choice, duration, flag, integer, type OptionSet, text } from "#core/options.ts";
+import { choice, duration, flag, integer, list, type OptionSet, prefixes, text } from "#core/options.ts";
+import { tierPattern } from "../tier.ts";
 
 /** Who may use the live mode. The other names are the original relay's. */
 export const liveAuthOptions = {
   authKey: text({
     default: undefined,
-    doc: "File with the key that live tokens are signed with (`postern token key new` makes one). The public half is enough: the relay only verifies.",
-    allowed: "a file name",
+    doc: "File with the key that live tokens are signed with (`postern token key new` makes one), or its URL (https, or on this machine). The public half is enough: the relay only verifies.",
+    allowed: "a file name or a URL",
     also: { env: ["MOQ_AUTH_KEY"], toml: ["auth.key"] },
   }),
   authKeyDir: text({
     default: undefined,
-    doc: "Folder with one key file for each key id, `{kid}.jwk`. Read again for each token: a file that is removed lets nobody in any more.",
-    allowed: "a folder name",
+    doc: "Folder with one key file for each key id, `{kid}.jwk`, or the URL of one (https, or on this machine). A folder is read again for each token: a file that is removed lets nobody in any more. A URL is asked again as its `Cache-Control` says.",
+    allowed: "a folder name or a URL",
     also: { env: ["MOQ_AUTH_KEY_DIR"], toml: ["auth.key-dir", "auth.key_dir"] },
+  }),
+  authApi: text({
+    default: undefined,
+    doc: "URL of a service that decides about each session, instead of `auth-key`, `auth-key-dir` and `auth-public`: `GET URL?root=&kid=&mtls=&transport=` answers `{alias, public, key, tier}` (docs/guides/live-access.md). Where it fails, sessions are refused with 502.",
+    allowed: "a URL",
+    also: { env: ["MOQ_AUTH_API"], toml: ["auth.api", "auth.auth_api", "auth.auth-api"] },
+  }),
+  authPublicApi: text({
+    default: undefined,
+    doc: "URL of a service that says what anybody may do at a path where `auth-public` says nothing: `GET URL/PATH` answers `{subscribe: [...], publish: [...]}`, prefixes relative to the path.",
+    allowed: "a URL",
+    also: {
+      env: ["MOQ_AUTH_PUBLIC_API"],
+      toml: ["auth.public-api", "auth.public_api", "auth.public.api"],
+    },
+  }),
+  authFetchTimeoutMs: duration({
+    default: "5s",
+    atLeast: "100ms",
+    atMost: "1m",
+    doc: "How long a key or a decision may take that is asked for over HTTP.",
+  }),
+  authDomain: list({
+    default: [],
+    doc: "Domains whose subdomains are parts of the path: below `cdn.example`, `team.customer.cdn.example/a` is `customer/team/a`. The longest that fits wins.",
+    pattern: /^\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$/,
+    allowed: "domain names joined by commas",
+    also: { env: ["MOQ_AUTH_DOMAIN"], toml: ["auth.domain", "auth.domains"] },
+  }),
+  authMtlsTier: text({
+    default: undefined,
+    doc: "Label under which the traffic of sessions with a client certificate (`server-tls-root`) is counted.",
+    pattern: tierPattern,
+    allowed: "letters, digits, _ . - and / between them",
+    also: { env: ["MOQ_AUTH_MTLS_TIER"], toml: ["auth.mtls-tier", "auth.mtls_tier"] },
   }),
   authRevoked: text({
     default: undefined,
@@ -25,23 +61,26 @@ export const liveAuthOptions = {
     atMost: "1h",
     doc: "How often the tokens of open live sessions are looked at again: a session ends at most so long after its token was revoked or its key was taken out of `auth-key-dir`.",
   }),
-  authPublic: text({
+  authPublic: prefixes({
     default: undefined,
-    doc: 'Prefix of broadcasts that anybody may publish and watch without a token. The empty text ("") is everything; unset, the default, is nothing.',
-    allowed: "a prefix of broadcast names",
+    doc: 'Prefixes of broadcasts that anybody may publish and watch without a token. The empty text ("") is everything; unset, the default, is nothing.',
     also: { env: ["MOQ_AUTH_PUBLIC"], toml: ["auth.public"] },
   }),
-  authPublicSubscribe: text({
+  authPublicSubscribe: prefixes({
     default: undefined,
     doc: "As `auth-public`, for watching alone.",
-    allowed: "a prefix of broadcast names",
-    also: { env: ["MOQ_AUTH_PUBLIC_SUBSCRIBE"], toml: ["auth.public-subscribe", "auth.public_subscribe"] },
+    also: {
+      env: ["MOQ_AUTH_PUBLIC_SUBSCRIBE"],
+      toml: ["auth.public-subscribe", "auth.public_subscribe", "auth.public.subscribe"],
+    },
   }),
-  authPublicPublish: text({
+  authPublicPublish: prefixes({
     default: undefined,
     doc: "As `auth-public`, for publishing alone.",
-    allowed: "a prefix of broadcast names",
-    also: { env: ["MOQ_AUTH_PUBLIC_PUBLISH"], toml: ["auth.public-publish", "auth.public_publish"] },
+    also: {
+      env: ["MOQ_AUTH_PUBLIC_PUBLISH"],
+      toml: ["auth.public-publish", "auth.public_publish", "auth.public.publish"],
+    },
   }),
   privacypassEnabled: flag({
     default: false,

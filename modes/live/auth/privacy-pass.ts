@@ -132,9 +132,9 @@ export class PrivacyPass {
    * challenge for the path, which is in normal form.
    */
   atSetup(path: string, clock: Clock): AdmitAtSetup {
-    return async (values) => {
+    return async ({ tokens: shown }) => {
       const now = clock.now();
-      const tokens = values.map(decodeSetupToken).filter((token) => token !== undefined);
+      const tokens = shown.map(decodeSetupToken).filter((token) => token !== undefined);
       try {
         if (tokens.length > 0) return await this.redeem(path, tokens, now);
       } catch (error) {

@@ -15,11 +15,12 @@ export function publicAccess(prefixes: PublicPrefixes): Grants | undefined {
   return put.length + get.length === 0 ? undefined : { root: "", put, get };
 }
 
-function normalized(...prefixes: readonly (string | undefined)[]): string[] {
-  const paths = prefixes
-    .filter((prefix) => prefix !== undefined)
+function normalized(...lists: readonly (readonly string[] | undefined)[]): string[] {
+  const paths = lists
+    .flatMap((prefixes) => prefixes ?? [])
     .map((prefix) => {
-      const path = normalizePath(prefix);
+      // Newer relays of this family write `anon/**` for all below `anon`, which a prefix means anyway.
+      const path = normalizePath(prefix.replace(/(^|\/)\*\*$/, ""));
       if (path === undefined) throw new RangeError(`a public prefix has at most ${partsMax} parts`);
       return path;
     });

@@ -39,7 +39,8 @@ export function tokenId(jwt: string): string {
   return encodeBase64url(sha256(new TextEncoder().encode(jwt.slice(0, jwt.lastIndexOf(".")))));
 }
 
-function kidOf(jwt: string): string | undefined {
+/** Names the key that a token is signed with. Throws `unauthorized` for what is no token. */
+export function kidOf(jwt: string): string | undefined {
   try {
     return decodeProtectedHeader(jwt).kid;
   } catch (error) {

@@ -2,10 +2,14 @@ import * as Net from "@moq/net";
 
 // Runs in the browser: what the test asks for by name.
 
-/** With `hash`, over WebTransport to a relay whose certificate has it; otherwise over WebSocket. */
+/**
+ * Over WebTransport and nothing else to a relay whose certificate has that hash, or, given "asked", whose certificate's
+ * hash the client asks for over HTTP; otherwise over WebSocket.
+ */
 function open(url: string, hash?: string): ReturnType<typeof Net.Connection.connect> {
   if (hash === undefined) return Net.Connection.connect(new URL(url));
-  const webtransport = { serverCertificateHashes: [{ algorithm: "sha-256" as const, value: hash }] };
+  const value = hash === "asked" ? [] : [{ algorithm: "sha-256" as const, value: hash }];
+  const webtransport = { serverCertificateHashes: value };
   return Net.Connection.connect(new URL(url), { webtransport, websocket: { enabled: false } });
 }
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);

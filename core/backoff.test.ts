@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { settle, simClock } from "../../../tests/support/sim-clock.ts";
-import { backoffMs, pause } from "./backoff.ts";
+import { settle, simClock } from "#tests/support/sim-clock.ts";
+import { clientBackoff, pause, pauseMs } from "./backoff.ts";
 
 const drawing = (byte: number) => ({ bytes: (length: number) => new Uint8Array(length).fill(byte) });
 
 test("pauses double from a quarter of a second to five, of which the dice take up to a half", () => {
   const pauses = (byte: number) =>
-    [1, 2, 3, 4, 5, 6, 7, 1_000].map((failures) => backoffMs(failures, drawing(byte)));
+    [1, 2, 3, 4, 5, 6, 7, 1_000].map((failures) => pauseMs(failures, clientBackoff, drawing(byte)));
   assert.deepEqual(pauses(0xff), [250, 500, 1_000, 2_000, 4_000, 5_000, 5_000, 5_000]);
   assert.deepEqual(pauses(0), [125, 250, 500, 1_000, 2_000, 2_500, 2_500, 2_500]);
 });
@@ -16,7 +16,7 @@ test("pauses double from a quarter of a second to five, of which the dice take u
 test("Retry-After is the least, up to a minute", () => {
   fc.assert(
     fc.property(fc.nat(20), fc.nat(1e7), fc.nat(255), (failures, retryAfterMs, byte) => {
-      const ms = backoffMs(failures + 1, drawing(byte), retryAfterMs);
+      const ms = pauseMs(failures + 1, clientBackoff, drawing(byte), retryAfterMs);
       assert.ok(ms >= Math.min(retryAfterMs, 60_000) && ms <= 65_000);
     }),
   );

@@ -1,0 +1,150 @@
+import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import type { QUICConnection } from "@matrixai/quic";
+import type { Clock } from "#core/clock.ts";
+import type { LiveAcceptor } from "#wire/live/acceptor.ts";
+import { protocolNames } from "#wire/live/version.ts";
+import { acceptQuic } from "../quic/accept.ts";
+import { protocolOf } from "../quic/quic-native.ts";
+import { certificateHash } from "../tls/certificates.ts";
+import { closeGraceMs, H3Connection, h3NoError } from "./h3-connection.ts";
+import {
+  answerConnect,
+  type WebTransportListener,
+  type WebTransportOptions,
+  WebTransportUnavailableError,
+} from "./webtransport-listener.ts";
+
+/**
+ * Listens by way of @matrixai/quic, with an HTTP/3 layer of our own. Rejects with `WebTransportUnavailableError` where
+ * the optional package is not there, with the system's error where the address cannot be had.
+ */
+export async function listenQuiche<Admission>(
+  acceptor: LiveAcceptor<Admission>,
+  options: WebTransportOptions,
+  clock: Clock,
+  report: (error: unknown) => void,
+): Promise<WebTransportListener> {
+  const { withoutHttp } = options;
+  const quic = await load();
+  const secret = randomBytes(32);
+  const sign = (data: ArrayBuffer) => createHmac("sha256", secret).update(new Uint8Array(data)).digest();
+  const connections = new Set<Promise<void>>();
+  const listen = async (host: string) => {
+    const server = new quic.QUICServer({
+      crypto: {
+        key: exactBuffer(secret),
+        ops: {
+          sign: async (_key, data) => exactBuffer(sign(data)),
+          verify: async (_key, data, signature) => {
+            const expected = sign(data);
+            return (
+              signature.byteLength === expected.length && timingSafeEqual(expected, new Uint8Array(signature))
+            );
+          },
+        },
+      },
+      config: {
+        key: options.certificate.key,
+        cert: options.certificate.cert,
+        verifyPeer: false,
+        applicationProtos: ["h3", ...(withoutHttp ? protocolNames.map(({ name }) => name) : [])],
+        maxIdleTimeout: options.idleTimeoutMs,
+        keepAliveIntervalTime: options.pingIntervalMs,
+        initialMaxData: options.connectionWindowBytes,
+        initialMaxStreamDataBidiLocal: options.streamWindowBytes,
+        initialMaxStreamDataBidiRemote: options.streamWindowBytes,
+        initialMaxStreamDataUni: options.streamWindowBytes,
+        initialMaxStreamsBidi: options.streamsMax,
+        initialMaxStreamsUni: options.streamsMax,
+        enableDgram: [true, 1000, 1000],
+        readableChunkSize: 16_384,
+      },
+      reasonToCode: (_type, reason) => (typeof reason === "number" ? reason : 0),
+      codeToReason: (_type, code) => code,
+      logger: quic.logger,
+    });
+    server.addEventListener(quic.events.EventQUICServerConnection.name, (event) => {
+      const connection = (event as InstanceType<typeof quic.events.EventQUICServerConnection>).detail;
+      const protocol = protocolOf(connection);
+      const served =
+        withoutHttp && protocol !== "h3"
+          ? acceptQuic(connection, protocol, acceptor, withoutHttp, clock, report)
+          : new H3Connection(connection, clock, (request) => answerConnect(acceptor, request, report));
+      connection.addEventListener(quic.events.EventQUICConnectionStream.name, (opened) => {
+        served.onStream((opened as InstanceType<typeof quic.events.EventQUICConnectionStream>).detail);
+      });
+      const closed = connection.closedP.then(() => {
+        connections.delete(closed);
+        served.lost();
+      });
+      connections.add(closed);
+      if (served instanceof H3Connection) served.start();
+    });
+    await server.start({ host, port: options.port });
+    return server;
+  };
+  const [first, ...others] = options.hosts;
+  const servers = [await listen(first)];
+  for (const outcome of await Promise.allSettled(others.map(listen))) {
+    if (outcome.status === "fulfilled") servers.push(outcome.value);
+  }
+  let hash = certificateHash(options.certificate.cert);
+  return {
+    port: options.port,
+    get certificateHash() {
+      return hash;
+    },
+    connections: () => connections.size,
+    renew(certificate) {
+      for (const server of servers) server.updateConfig({ ...certificate });
+      hash = certificateHash(certificate.cert);
+    },
+    async close() {
+      // Sessions that were just closed have their reason still to read.
+      const late = Promise.withResolvers<void>();
+      const cancel = clock.after(2 * closeGraceMs, late.resolve);
+      await Promise.race([Promise.all(connections), late.promise]);
+      cancel();
+      const stop = { isApp: true, errorCode: h3NoError, force: true } as const;
+      await Promise.all(servers.map((server) => server.stop(stop)));
+    },
+  };
+}
+
+async function load() {
+  // The registry has this version's native part for no other machine; an older one would be loaded with it.
+  if (process.platform !== "linux" || process.arch !== "x64") {
+    throw new WebTransportUnavailableError("@matrixai/quic runs on Linux x64 alone");
+  }
+  try {
+    const [quic, { startStop }, { default: Logger, LogLevel }] = await Promise.all([
+      import("@matrixai/quic"),
+      import("@matrixai/async-init"),
+      import("@matrixai/logger"),
+    ]);
+    holdEarlyStreams(quic.QUICConnection, startStop.running);
+    // It would write addresses to stderr otherwise.
+    return { ...quic, logger: new Logger("quic", LogLevel.SILENT, []) };
+  } catch (cause) {
+    const advice = "the optional package @matrixai/quic is not installed, or does not run on this machine";
+    throw new WebTransportUnavailableError(advice, { cause });
+  }
+}
+
+/**
+ * Keeps the library from giving streams up that arrive while the handshake ends, as it does by itself; they are taken
+ * with the next packet. Doing it twice changes nothing.
+ */
+function holdEarlyStreams(connections: typeof QUICConnection, running: symbol): void {
+  const prototype = connections.prototype as unknown as {
+    processStreams(): void;
+    [running: symbol]: boolean;
+  };
+  const processStreams = prototype.processStreams;
+  prototype.processStreams = function (this: typeof prototype) {
+    if (this[running]) processStreams.call(this);
+  };
+}
+
+/** The binding wants plain buffers of its own. */
+const exactBuffer = (bytes: Uint8Array): ArrayBuffer => new Uint8Array(bytes).buffer;

@@ -1,0 +1,44 @@
+import { encodeAnnounceInit, encodeAnnouncement, encodeAnnounceOk } from "#wire/live/announce.ts";
+import type { LiteVersion } from "#wire/live/version.ts";
+import type { Announcements } from "./announcer.ts";
+import type { ControlOutput } from "./control-stream.ts";
+
+/** What moq-lite says of broadcasts, on the stream that asked for them. */
+export class LiteAnnouncements implements Announcements {
+  readonly carriesHops: boolean;
+  /** The older versions must see an end between. */
+  readonly replaces: boolean;
+  readonly #output: ControlOutput;
+  readonly #version: LiteVersion;
+  readonly #originId: bigint;
+
+  constructor(output: ControlOutput, version: LiteVersion, originId: bigint) {
+    this.#output = output;
+    this.#version = version;
+    this.#originId = originId;
+    this.carriesHops = version >= 4;
+    this.replaces = version >= 5;
+  }
+
+  initial(suffixes: readonly string[]): boolean {
+    if (this.#version <= 2) this.#output.send(encodeAnnounceInit([...suffixes]));
+    if (this.#version >= 5) this.#output.send(encodeAnnounceOk(this.#originId, suffixes.length));
+    return this.#version <= 2;
+  }
+
+  /** When the stream has taken what was said before. */
+  wake(next: () => boolean): void {
+    this.#output.refill = next;
+    this.#output.wake();
+  }
+
+  active(suffix: string, hops: readonly bigint[]): void {
+    // Up to 04 the sender is the last hop; in 05 ANNOUNCE_OK has named it once.
+    const all = this.#version >= 5 ? [...hops] : [...hops, this.#originId];
+    this.#output.send(encodeAnnouncement({ active: true, suffix, hops: all }, this.#version));
+  }
+
+  ended(suffix: string): void {
+    this.#output.send(encodeAnnouncement({ active: false, suffix, hops: [] }, this.#version));
+  }
+}
