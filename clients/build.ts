@@ -59,13 +59,15 @@ function emitDeclarations(folder: string, dist: string, sources: readonly string
       if (!file.endsWith(".d.ts")) continue;
       const place = join(dist, placeOf(file));
       const specifier = (_whole: string, before: string, path: string) => {
-        const target = join(dist, placeOf(join(dirname(file), path)));
+        // Between top-level folders imports begin with a mark; `package.json` maps it to the repository.
+        const named = path.startsWith("#") ? path.slice(1) : join(dirname(file), path);
+        const target = join(dist, placeOf(named));
         const from = relative(dirname(place), target).replaceAll(sep, "/");
         return `${before}"${from.startsWith(".") ? from : `./${from}`}.js"`;
       };
       const text = readFileSync(join(emitted, file), "utf8");
       mkdirSync(dirname(place), { recursive: true });
-      writeFileSync(place, text.replaceAll(/(from |import\()"(\.{1,2}\/[^"]+)\.ts"/g, specifier));
+      writeFileSync(place, text.replaceAll(/(from |import\()"((?:\.{1,2}\/|#)[^"]+)\.ts"/g, specifier));
     }
   } finally {
     rmSync(emitted, { recursive: true, force: true });

@@ -1,3 +1,4 @@
+import { publicAccess } from "#modes/live/auth/public-access.ts";
 import type { RelayFacts } from "#web/relay-facts.ts";
 import { pageRoutes } from "#web/routes.ts";
 import type { Routes } from "#wire/http/router.ts";
@@ -11,6 +12,7 @@ export function pageParts(config: Config, isLive: boolean): readonly Routes[] {
 
 /** What anybody could find out by asking the relay; no secret, path or address is among it. */
 function relayFacts(config: Config, isLive: boolean): RelayFacts {
+  const open = publicAccess(config);
   return {
     name: "postern",
     version: buildInfo().version,
@@ -25,6 +27,13 @@ function relayFacts(config: Config, isLive: boolean): RelayFacts {
     },
     mailbox: config.mailbox
       ? { maxMessageBytes: config.maxMessageSizeBytes, keptMs: config.blobTtlMs, waitMs: config.fetchWaitMs }
+      : null,
+    live: isLive
+      ? {
+          publicPublish: open?.put ?? [],
+          publicWatch: open?.get ?? [],
+          webTransport: config.webtransport !== "off" && Boolean(config.tlsCert?.length),
+        }
       : null,
   };
 }

@@ -21,12 +21,15 @@ export async function bundlePage(): Promise<PageBundle> {
   const esbuild = await import("esbuild");
   try {
     const { outputFiles } = await esbuild.build({
-      entryPoints: [source("main.ts"), source("page.css")],
+      entryPoints: [source("main.ts"), source("page.css"), source("live/ticker.ts")],
       bundle: true,
+      // What `main.ts` imports when it is asked for is a file of its own.
+      splitting: true,
       minify: true,
       write: false,
       outdir: "assets",
       entryNames: "[name]-[hash]",
+      chunkNames: "[name]-[hash]",
       format: "esm",
       platform: "browser",
       target: "es2022",
@@ -40,7 +43,8 @@ export async function bundlePage(): Promise<PageBundle> {
       const isScript = name.endsWith(".js");
       assets.set(name, { contentType: contentTypes[isScript ? "js" : "css"], content: contents });
       // Relative, so that the page works below a path of a proxy.
-      html = html.replace(isScript ? '"main.ts"' : '"page.css"', `"assets/${name}"`);
+      const written = name.replace(/-[^-]*$/, isScript ? ".ts" : ".css");
+      html = html.replace(`"${written}"`, `"assets/${name}"`);
     }
     return { html, assets };
   } finally {

@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { after, before, describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import * as sdk from "@synonymdev/pubky";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { launchChromium } from "#tests/support/chromium.ts";
+import { axeFaults, openDevice as openDeviceOf, tabTo } from "#tests/support/device.ts";
 import { type Postern, runPostern, startPostern } from "#tests/support/postern.ts";
 import { bundlePage } from "./bundle.ts";
 import type { RelayFacts } from "./relay-facts.ts";
@@ -59,7 +58,7 @@ describe("who gets the page", () => {
   test("files are named by the page, kept for ever, compressed where that is accepted", async () => {
     const page = await (await fetch(relay.url, { headers: html })).text();
     const names = [...page.matchAll(/"(assets\/[^"]+)"/g)].map(([, name]) => name!);
-    assert.equal(names.length, 2);
+    assert.equal(names.length, 3);
     for (const name of names) {
       const plain = await fetch(`${relay.url}/${name}`, { headers: { "accept-encoding": "gzip;q=0" } });
       const gzipped = await fetch(`${relay.url}/${name}`, { headers: { "accept-encoding": "br, gzip" } });
@@ -97,6 +96,7 @@ describe("who gets the page", () => {
         durable: false,
       },
       mailbox: null,
+      live: { publicPublish: [""], publicWatch: [""], webTransport: false },
     });
   });
 
@@ -124,13 +124,23 @@ describe("who gets the page", () => {
     assert.equal(bundled, 2);
   });
 
-  test("it is small", async () => {
+  test("a first visit is small, and what live takes is no part of it", async () => {
     const { html, assets } = await bundlePage();
-    const sizes = [html, ...[...assets.values()].map(({ content }) => content)].map(
-      (c) => gzipSync(c).length,
-    );
-    const total = sizes.reduce((sum, size) => sum + size, 0);
+    const wanted = [...html.matchAll(/<(?:script|link)\b[^>]*"assets\/([^"]+)"/g)].map(([, name]) => name!);
+    const loaded = new Set<string>();
+    let total = gzipSync(html).length;
+    for (let name = wanted.pop(); name !== undefined; name = wanted.pop()) {
+      if (loaded.has(name)) continue;
+      loaded.add(name);
+      const { content } = assets.get(name)!;
+      total += gzipSync(content).length;
+      const text = new TextDecoder().decode(content);
+      for (const [, file] of text.matchAll(/(?:from|import)"\.\/([^"]+)"/g)) wanted.push(file!);
+    }
     assert.ok(total < SIZE_MAX, `${total} bytes`);
+    const later = [...assets.keys()].filter((name) => !loaded.has(name));
+    assert.ok(later.some((name) => name.startsWith("live-view-")));
+    assert.ok(![...loaded].some((name) => /^(live-view|ticker)-/.test(name)));
   });
 });
 
@@ -141,31 +151,8 @@ describe("the page in a browser", () => {
   });
   after(() => browser?.close());
 
-  /** A device of its own. Whatever its page complains about, or asks of others, fails the test in the end. */
-  async function openDevice(options: BrowserContextOptions = {}, url = relay.url) {
-    const context = await browser.newContext(options);
-    const page = await context.newPage();
-    page.setDefaultTimeout(10_000);
-    const complaints: string[] = [];
-    page.on("console", (message) => {
-      if (message.type() === "error" || message.type() === "warning") complaints.push(message.text());
-    });
-    page.on("pageerror", (error) => complaints.push(String(error)));
-    page.on("request", (request) => {
-      const { origin, protocol } = new URL(request.url());
-      if (protocol !== "data:" && origin !== relay.url) complaints.push(`asked ${origin}`);
-    });
-    await page.goto(url);
-    await page.locator("html[data-ready]").waitFor();
-    return {
-      page,
-      complaints,
-      async [Symbol.asyncDispose]() {
-        assert.deepEqual(complaints, []);
-        await context.close();
-      },
-    };
-  }
+  const openDevice = (options: BrowserContextOptions = {}, url = relay.url) =>
+    openDeviceOf(browser, relay.url, options, { url });
   const says = (page: Page, id: string, text: string) => page.locator(`#${id}`, { hasText: text }).waitFor();
   const wire = (page: Page, id: string) => page.locator(`#${id} .wire-row[data-state=good]`);
 
@@ -296,24 +283,17 @@ describe("the page in a browser", () => {
   test("everything can be done with the keyboard alone", async () => {
     await using device = await openDevice();
     const { page } = device;
-    const tabTo = async (id: string) => {
-      for (let presses = 0; presses < 40; presses++) {
-        await page.keyboard.press("Tab");
-        if ((await page.evaluate(() => document.activeElement?.id)) === id) return;
-      }
-      assert.fail(`#${id} is not reached`);
-    };
-    await tabTo("send");
+    await tabTo(page, "send");
     const outline = await page.locator("#send").evaluate((button) => getComputedStyle(button).outlineStyle);
     assert.equal(outline, "solid");
     await page.keyboard.press("Enter");
-    await tabTo("receive");
+    await tabTo(page, "receive");
     await page.keyboard.press("Space");
     await says(page, "sender-status", "Delivered");
-    await tabTo("sign-in-start");
+    await tabTo(page, "sign-in-start");
     await page.keyboard.press("Enter");
     await page.locator("#sign-in-cancel:focus").waitFor();
-    await tabTo("approve");
+    await tabTo(page, "approve");
     await page.keyboard.press("Enter");
     await says(page, "sign-in-status", "Signed in.");
   });
@@ -337,31 +317,20 @@ describe("the page in a browser", () => {
     assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360);
   });
 
-  const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
   for (const colorScheme of ["light", "dark"] as const) {
     test(`axe finds no serious fault, ${colorScheme}`, async () => {
       // The policy would refuse the checker's own script.
       await using device = await openDevice({ colorScheme, bypassCSP: true, reducedMotion: "reduce" });
       const { page } = device;
-      const faults = async () => {
-        await page.addScriptTag({ content: axe });
-        return await page.evaluate(async () => {
-          // biome-ignore lint/suspicious/noExplicitAny: the checker is a global of the page
-          const { violations } = await (globalThis as any).axe.run();
-          return violations
-            .filter(({ impact }: { impact: string }) => impact === "serious" || impact === "critical")
-            .map(({ id, nodes }: { id: string; nodes: { html: string }[] }) => `${id}: ${nodes[0]!.html}`);
-        });
-      };
       await page.click("#receive");
       await page.click("#sign-in-start");
       await page.locator("#sign-in-qr svg").waitFor();
-      assert.deepEqual(await faults(), []);
+      assert.deepEqual(await axeFaults(page), []);
       await page.click("#send");
       await page.click("#approve");
       await says(page, "authenticator-status", "the app has it");
       await says(page, "sender-status", "Delivered");
-      assert.deepEqual(await faults(), []);
+      assert.deepEqual(await axeFaults(page), []);
     });
   }
 });

@@ -26,4 +26,11 @@ export interface RelayFacts {
     readonly keptMs: number;
     readonly waitMs: number;
   } | null;
+  /** Null where the mode is off. */
+  readonly live: {
+    /** Prefixes below which anybody may publish, and watch, without a token; `""` is everything. */
+    readonly publicPublish: readonly string[];
+    readonly publicWatch: readonly string[];
+    readonly webTransport: boolean;
+  } | null;
 }

@@ -15,6 +15,8 @@ export const POSTERN_ERRORS = {
   relay_refused: "The relay refused the request.",
   relay_unreachable: "The relay could not be reached in time.",
   aborted: "Aborted.",
+  session_ended: "The live session is over.",
+  track_unavailable: "The track is not there, or the relay will not give it.",
 } as const;
 
 export type PosternErrorCode = keyof typeof POSTERN_ERRORS;
@@ -25,6 +27,10 @@ export interface PosternErrorDetails {
   readonly option?: string;
   /** The last HTTP status the relay answered with; absent when it never answered. */
   readonly status?: number;
+  /** The code a live session was closed with. */
+  readonly closeCode?: number;
+  /** The code with which a live track was refused or given up. */
+  readonly streamCode?: number;
 }
 
 export class PosternError extends Error {

@@ -57,6 +57,13 @@ test("a page that sends and receives loads at most 13 kB, ciphers included", asy
   assert.ok(gzipBytes <= 13_000, `${gzipBytes} bytes`);
 });
 
+test("a page that publishes and watches live loads at most 28 kB, ciphers included", async () => {
+  const { gzipBytes } = await bundle(
+    'import { connectLive, createSecret } from "./dist/live.js"; globalThis.x = [connectLive, createSecret];',
+  );
+  assert.ok(gzipBytes <= 28_000, `${gzipBytes} bytes`);
+});
+
 test("what is not used is not loaded", async () => {
   assert.equal((await bundle('import "./dist/index.js";')).text.trim(), "");
   const { text, gzipBytes } = await bundle(
@@ -84,9 +91,11 @@ test("the built files name nothing outside the package, and no source file", () 
 });
 
 test("the built package exports what the sources do", async () => {
-  const built = await import("../dist/index.js" as string);
-  const sources = await import("../src/index.ts");
-  assert.deepEqual(Object.keys(built).sort(), Object.keys(sources).sort());
+  for (const entry of ["index", "live"]) {
+    const built = await import(`../dist/${entry}.js`);
+    const sources = await import(`../src/${entry}.ts`);
+    assert.deepEqual(Object.keys(built).sort(), Object.keys(sources).sort());
+  }
 });
 
 test("publint and attw find nothing", async () => {
@@ -156,9 +165,13 @@ test("the README's examples compile against the package", () => {
   const readme = readFileSync(join(folder, "README.md"), "utf8");
   const examples = [...readme.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, text = ""], at) => {
     const file = project.file(`example-${at}.mts`);
-    writeFileSync(file, text.replaceAll('"@postern/client"', JSON.stringify(join(folder, "dist/index.js"))));
+    const built = (entry: string) => JSON.stringify(join(folder, `dist/${entry}.js`));
+    const local = text
+      .replaceAll('"@postern/client"', built("index"))
+      .replaceAll('"@postern/client/live"', built("live"));
+    writeFileSync(file, local);
     return file;
   });
-  assert.equal(examples.length, 4);
+  assert.equal(examples.length, 6);
   assertCompiles(examples);
 });

@@ -3,20 +3,22 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { build } from "esbuild";
 
-/** The script of `browser-page.ts`, and an origin of its own to serve it from. */
-export async function servePage(): Promise<{ url: string; close(): void }> {
+/** A script of this folder, and an origin of its own to serve it from. */
+export async function servePage(
+  script: "browser-page.ts" | "client-page.ts" = "browser-page.ts",
+): Promise<{ url: string; close(): void }> {
   const bundle = await build({
-    entryPoints: [join(import.meta.dirname, "browser-page.ts")],
+    entryPoints: [join(import.meta.dirname, script)],
     bundle: true,
     format: "iife",
     write: false,
     logLevel: "silent",
   });
-  const script = bundle.outputFiles[0]!.text;
+  const text = bundle.outputFiles[0]!.text;
   const server = createServer((request, response) => {
     const isScript = request.url === "/page.js";
     response.setHeader("content-type", isScript ? "text/javascript" : "text/html");
-    response.end(isScript ? script : "<!doctype html><title>live</title><script src=/page.js></script>");
+    response.end(isScript ? text : "<!doctype html><title>live</title><script src=/page.js></script>");
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {

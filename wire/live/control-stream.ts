@@ -1,6 +1,6 @@
-import { LiveProtocolError, liveError } from "#wire/live/error-code.ts";
-import { StreamBuffer } from "#wire/live/stream-buffer.ts";
-import type { BidiStream, SendStream } from "#wire/live/transport.ts";
+import { LiveProtocolError, liveError } from "./error-code.ts";
+import { StreamBuffer } from "./stream-buffer.ts";
+import type { BidiStream, SendStream } from "./transport.ts";
 
 /** The session a control stream belongs to. */
 export interface ControlOwner {
