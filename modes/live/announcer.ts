@@ -12,24 +12,44 @@ export interface Announcements {
   readonly carriesHops: boolean;
   /** A second announcement of a name replaces the first; otherwise it has to end before. */
   readonly replaces: boolean;
-  /** All there is at first. */
-  initial(broadcasts: readonly { suffix: string; hops: readonly bigint[] }[]): void;
+  /** All there is at first. True: they are told with it; otherwise each is told by `active` next. */
+  initial(suffixes: readonly string[]): boolean;
   active(suffix: string, hops: readonly bigint[]): void;
   ended(suffix: string): void;
+  /**
+   * There is something to tell: calls `next`, now or when there is room, until it answers false. It tells one
+   * broadcast each time.
+   */
+  wake(next: () => boolean): void;
 }
 
-/** Answers one request for announcements: tells the remote what there is below a prefix, and every change. */
+/** What the remote has still to be told of a path. */
+interface Change {
+  /** `undefined`: it is gone. */
+  route: Route | undefined;
+  /** It was gone in between: who watches its tracks has lost them, and must hear so. */
+  interrupted: boolean;
+}
+
+/**
+ * Answers one request for announcements: tells the remote what there is below a prefix, and every change.
+ *
+ * Changes wait as such until there is room, so that neither many broadcasts nor a slow remote make a queue.
+ */
 export class Announcer implements Watcher {
   readonly #session: SessionContext;
   readonly #self: TrackSource;
   readonly #announcements: Announcements;
   readonly #prefix: string;
   readonly #excludeHop: bigint;
-  /** What the remote believes to be there. */
+  /** What the remote was told to be there. */
   readonly #told = new Map<string, Route>();
+  readonly #changes = new Map<string, Change>();
   #cancels: Cancel[] = [];
-  /** Collects what is there at first, which the oldest and newest versions count. */
-  #initial: Map<string, Route> | undefined = new Map();
+  /** What there was at first, which the oldest and newest versions count: it is told whatever became of it. */
+  readonly #initial = new Map<string, Route>();
+  #collecting = true;
+  readonly #next = (): boolean => this.#tellNext();
 
   /** `self`: the remote as a source, whose own broadcasts it is not told of. */
   constructor(
@@ -47,7 +67,11 @@ export class Announcer implements Watcher {
     for (const covered of coveredPrefixes(session.grant.get, relative)) {
       this.#cancels.push(session.origin.watch(joinPath(session.grant.root, covered), this));
     }
-    this.#sendInitial();
+    this.#collecting = false;
+    const told = announcements.initial([...this.#initial.keys()].map((path) => this.#suffix(path)));
+    if (told) for (const [path, route] of this.#initial) this.#note(path, route);
+    if (told) this.#initial.clear();
+    announcements.wake(this.#next);
   }
 
   close(): void {
@@ -55,32 +79,22 @@ export class Announcer implements Watcher {
     this.#cancels = [];
     for (const path of this.#told.keys()) this.#session.traffic.unannounced(path);
     this.#told.clear();
+    this.#initial.clear();
+    this.#changes.clear();
   }
 
   onRoutes(path: string, routes: readonly Route[]): void {
     const { origin, grant } = this.#session;
     if (!grant.cluster && !origin.shows(path, this.#prefix)) return;
     const route = routes.find((candidate) => this.#visible(candidate));
-    if (this.#initial !== undefined) {
+    if (this.#collecting) {
       if (route !== undefined) this.#initial.set(path, route);
       return;
     }
-    const before = this.#told.get(path);
-    if (route === undefined) {
-      if (before === undefined) return;
-      this.#told.delete(path);
-      this.#session.traffic.unannounced(path);
-      this.#announcements.ended(this.#suffix(path));
-      return;
-    }
-    this.#told.set(path, route);
-    if (before === undefined) this.#session.traffic.announced(path);
-    if (before !== undefined && sameAnnouncement(before, route)) return;
-    if (before !== undefined && !this.#announcements.replaces) {
-      if (samePublisher(before, route)) return;
-      this.#announcements.ended(this.#suffix(path));
-    }
-    this.#announcements.active(this.#suffix(path), route.hops);
+    const before = this.#changes.get(path);
+    const interrupted = route === undefined || (before?.interrupted ?? false);
+    this.#changes.set(path, { route, interrupted });
+    this.#announcements.wake(this.#next);
   }
 
   /** Not the remote's own, nothing that came through it, and among seed-style peers nothing from another peer. */
@@ -91,16 +105,44 @@ export class Announcer implements Watcher {
     return !(this.#session.grant.cluster && !this.#announcements.carriesHops && route.source.cluster);
   }
 
-  #sendInitial(): void {
-    const initial = this.#initial!;
-    this.#initial = undefined;
-    for (const [path, route] of initial) {
-      this.#told.set(path, route);
-      this.#session.traffic.announced(path);
+  /** The next of what is to be told; false: there is none. */
+  #tellNext(): boolean {
+    for (const [path, route] of this.#initial) {
+      this.#initial.delete(path);
+      this.#note(path, route);
+      this.#announcements.active(this.#suffix(path), route.hops);
+      return true;
     }
-    this.#announcements.initial(
-      [...initial].map(([path, { hops }]) => ({ suffix: this.#suffix(path), hops })),
-    );
+    for (const [path, change] of this.#changes) {
+      this.#changes.delete(path);
+      this.#tell(path, change);
+      return true;
+    }
+    return false;
+  }
+
+  #tell(path: string, { route, interrupted }: Change): void {
+    const before = this.#told.get(path);
+    if (route === undefined) {
+      if (before === undefined) return;
+      this.#told.delete(path);
+      this.#session.traffic.unannounced(path);
+      this.#announcements.ended(this.#suffix(path));
+      return;
+    }
+    this.#note(path, route);
+    const { replaces } = this.#announcements;
+    if (before !== undefined && !interrupted) {
+      if (sameAnnouncement(before, route)) return;
+      if (!replaces && samePublisher(before, route)) return;
+    }
+    if (before !== undefined && (interrupted || !replaces)) this.#announcements.ended(this.#suffix(path));
+    this.#announcements.active(this.#suffix(path), route.hops);
+  }
+
+  #note(path: string, route: Route): void {
+    if (!this.#told.has(path)) this.#session.traffic.announced(path);
+    this.#told.set(path, route);
   }
 
   #suffix(path: string): string {

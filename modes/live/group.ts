@@ -1,4 +1,4 @@
-import { LiveProtocolError } from "#wire/live/error-code.ts";
+import { LiveProtocolError, liveError } from "#wire/live/error-code.ts";
 import { FrameConverter } from "#wire/live/frames.ts";
 import type { FrameClass, StoredFrameClass } from "#wire/live/version.ts";
 import { FrameCounter } from "./frame-counter.ts";
@@ -21,6 +21,16 @@ export class GroupBody {
   bytes = 0;
   state: "open" | "complete" | number = "open";
   readonly #readers: BodyReader[] = [];
+  readonly #onUnread: () => void;
+
+  /** `onUnread` is called when the last reader has gone. */
+  constructor(onUnread: () => void) {
+    this.#onUnread = onUnread;
+  }
+
+  get read(): boolean {
+    return this.#readers.length > 0;
+  }
 
   append(chunk: Uint8Array, frames: number, payload: number): void {
     this.chunks.push(chunk);
@@ -36,6 +46,15 @@ export class GroupBody {
     for (const reader of [...this.#readers]) reader.onMore(0);
   }
 
+  /** Lets go of the bytes: whoever has not read them yet sees a reset. */
+  evict(code: number): void {
+    this.chunks.length = 0;
+    this.chunkFrames.length = 0;
+    this.chunkPayload.length = 0;
+    this.state = code;
+    for (const reader of [...this.#readers]) reader.onMore(0);
+  }
+
   add(reader: BodyReader): void {
     this.#readers.push(reader);
   }
@@ -45,11 +64,16 @@ export class GroupBody {
     if (at < 0) return;
     this.#readers[at] = this.#readers[this.#readers.length - 1]!;
     this.#readers.pop();
+    if (this.#readers.length === 0) this.#onUnread();
   }
 }
 
 /** A chunk that is a small part of its slab is copied, so that a few bytes do not keep 64 KiB alive. */
 const slabShare = 4;
+
+/** What a group and each of its chunks take beside their bytes, roughly: many small ones are not free. */
+const groupOverheadBytes = 512;
+const chunkOverheadBytes = 96;
 
 /** The group in a class that is not its own. */
 interface Conversion {
@@ -65,7 +89,7 @@ export class Group {
   readonly openedAt: number;
   readonly #own: StoredFrameClass;
   readonly #frameMaxBytes: number;
-  readonly #body = new GroupBody();
+  readonly #body = new GroupBody(() => this.#becameIdle());
   readonly #counter: FrameCounter;
   /** When each chunk came: the timestamps of frames that have none. */
   readonly #arrivedAt: number[] = [];
@@ -82,9 +106,25 @@ export class Group {
   /** When a newer group took its place as the latest. */
   supersededAt: number | undefined;
 
-  /** Bytes kept alive; a conversion shares them. */
+  /** Called when nobody writes or reads it any more. */
+  onIdle: () => void = () => {};
+
+  #weightBytes = groupOverheadBytes;
+
+  /** Payload and frame headers; a conversion shares the payload. */
   get bytes(): number {
     return this.#body.bytes;
+  }
+
+  /** Memory it takes, nearly. */
+  get weightBytes(): number {
+    return this.#weightBytes;
+  }
+
+  /** Nobody writes or reads it. */
+  get idle(): boolean {
+    const read = this.#body.read || this.#conversions?.some(({ body }) => body.read);
+    return this.#body.state !== "open" && !read;
   }
 
   /** Frames so far, and the bytes in them without their headers. */
@@ -100,8 +140,9 @@ export class Group {
     return this.#body.state;
   }
 
-  append(chunk: Uint8Array, now: number): void {
-    if (this.#body.state !== "open" || chunk.length === 0) return;
+  /** Answers by how much the group's weight has grown. */
+  append(chunk: Uint8Array, now: number): number {
+    if (this.#body.state !== "open" || chunk.length === 0) return 0;
     const kept = chunk.length * slabShare < chunk.buffer.byteLength ? chunk.slice() : chunk;
     const arrivedAt = Math.max(now, this.#arrivedAt[this.#arrivedAt.length - 1] ?? 0);
     if (this.#own === "A") this.#arrivedAt.push(arrivedAt);
@@ -109,16 +150,31 @@ export class Group {
     this.#counter.push(kept);
     this.#body.append(kept, this.#counter.frames - frames, this.#counter.bytes - bytes);
     if (this.#conversions !== undefined) for (const to of this.#conversions) push(to, kept, arrivedAt);
+    const grown = kept.length + chunkOverheadBytes;
+    this.#weightBytes += grown;
+    return grown;
   }
 
   end(state: "complete" | number): void {
     this.#body.end(state);
     if (this.#conversions !== undefined) for (const { body } of this.#conversions) body.end(state);
+    this.#becameIdle();
+  }
+
+  /** There is no memory for it any more. */
+  evict(): void {
+    this.#body.evict(liveError.evicted);
+    if (this.#conversions !== undefined)
+      for (const { body } of this.#conversions) body.evict(liveError.evicted);
   }
 
   /** The group in `frameClass`; converted on first use, once for everybody. */
   body(frameClass: FrameClass): GroupBody {
     return frameClass === this.#own ? this.#body : this.#in(frameClass).body;
+  }
+
+  #becameIdle(): void {
+    if (this.idle) this.onIdle();
   }
 
   #in(frameClass: FrameClass): Conversion {
@@ -130,7 +186,7 @@ export class Group {
   }
 
   #convert(frameClass: FrameClass): Conversion {
-    const body = new GroupBody();
+    const body = new GroupBody(() => this.#becameIdle());
     const converter = new FrameConverter(this.#own, frameClass, this.#frameMaxBytes, (chunk, frames) =>
       body.append(chunk, frames, frames === 0 ? chunk.length : 0),
     );

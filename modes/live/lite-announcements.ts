@@ -20,13 +20,16 @@ export class LiteAnnouncements implements Announcements {
     this.replaces = version >= 5;
   }
 
-  initial(broadcasts: readonly { suffix: string; hops: readonly bigint[] }[]): void {
-    if (this.#version <= 2) {
-      this.#output.send(encodeAnnounceInit(broadcasts.map(({ suffix }) => suffix)));
-      return;
-    }
-    if (this.#version >= 5) this.#output.send(encodeAnnounceOk(this.#originId, broadcasts.length));
-    for (const { suffix, hops } of broadcasts) this.active(suffix, hops);
+  initial(suffixes: readonly string[]): boolean {
+    if (this.#version <= 2) this.#output.send(encodeAnnounceInit([...suffixes]));
+    if (this.#version >= 5) this.#output.send(encodeAnnounceOk(this.#originId, suffixes.length));
+    return this.#version <= 2;
+  }
+
+  /** When the stream has taken what was said before. */
+  wake(next: () => boolean): void {
+    this.#output.refill = next;
+    this.#output.wake();
   }
 
   active(suffix: string, hops: readonly bigint[]): void {

@@ -1,3 +1,4 @@
+import { unknownOrigin } from "#wire/live/announce.ts";
 import { LiveProtocolError, liveError } from "#wire/live/error-code.ts";
 import { covers } from "./grant.ts";
 import { isClusterPath, joinPath, normalizePath } from "./path.ts";
@@ -70,7 +71,9 @@ export class AnnouncedHere {
   }
 
   /** False: it may not be published, or came from us. */
-  announce(name: string, hops: readonly bigint[]): boolean {
+  announce(name: string, passed: readonly bigint[]): boolean {
+    // The remote is a hop like any other, even if what it speaks has no name for it.
+    const hops = passed.length > 0 ? passed : [unknownOrigin];
     const path = this.#all.pathOf(name);
     if (path === undefined) return false;
     if (this.#all.loops(hops)) {

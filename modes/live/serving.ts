@@ -10,6 +10,9 @@ import type { Traffic } from "./traffic.ts";
 /** How old a superseded group may get where neither side says so, in ms. */
 const latencyDefaultMs = 5_000;
 
+/** How long the last group of a range waits for those before it. */
+const lateGroupsMs = 500;
+
 /** How a subscription is answered in what the remote speaks. */
 export interface ServingAnswers {
   /** The subscription is taken. */
@@ -39,7 +42,12 @@ export class Serving implements TrackSubscriber, OutboxSubscription {
   #cancel: Cancel | undefined;
   /** Where the subscription begins: as asked for, or at the latest group there was. */
   readonly #floor: number;
+  #smallest = Number.POSITIVE_INFINITY;
   #largest = -1;
+  /** Groups given within the range asked for. */
+  #given = 0;
+  /** Waits for groups of the range that its last has overtaken. */
+  #cancelLast: Cancel | undefined;
   #complete = false;
   #over = false;
 
@@ -91,11 +99,20 @@ export class Serving implements TrackSubscriber, OutboxSubscription {
     this.#largest = Math.max(this.#largest, sequence);
     const { endGroup } = this.options;
     if (endGroup === undefined || sequence <= endGroup) {
+      this.#smallest = Math.min(this.#smallest, sequence);
+      this.#given++;
       this.#session.metrics.groupsOut++;
       this.#outgoing.add(this.#outbox.add(this, group));
       this.#skipOld();
     }
-    if (endGroup !== undefined && sequence >= endGroup) this.onComplete();
+    if (endGroup !== undefined) this.#completeAt(endGroup);
+  }
+
+  /** Streams overtake each other: those before the last may come after it, or never. */
+  #completeAt(endGroup: number): void {
+    if (this.#largest < endGroup) return;
+    if (this.#given > endGroup - this.#smallest) this.onComplete();
+    else this.#cancelLast ??= this.#session.clock.after(lateGroupsMs, () => this.onComplete());
   }
 
   /** What came first is the oldest: it goes while it is stale, or there are too many. */
@@ -155,6 +172,7 @@ export class Serving implements TrackSubscriber, OutboxSubscription {
     if (this.#over) return;
     this.#over = true;
     this.#cancel?.();
+    this.#cancelLast?.();
     for (const outgoing of [...this.#outgoing]) this.#outbox.drop(outgoing, liveError.cancel);
     this.#session.traffic.unsubscribed(this.#track.broadcast);
     say();

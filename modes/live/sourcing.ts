@@ -5,7 +5,6 @@ import {
   decodeAnnouncement,
   decodeAnnounceOk,
   encodeAnnounceRequest,
-  unknownOrigin,
 } from "#wire/live/announce.ts";
 import { ControlStream } from "#wire/live/control-stream.ts";
 import { encodeType } from "#wire/live/encoder.ts";
@@ -22,6 +21,7 @@ import {
 import { decodeTrackInfo, encodeTrackName, type TrackInfo } from "#wire/live/track.ts";
 import type { ReceiveStream } from "#wire/live/transport.ts";
 import { frameClassOf, type LiteVersion, type StoredFrameClass } from "#wire/live/version.ts";
+import { outermost } from "./grant.ts";
 import type { Group } from "./group.ts";
 import { joinPath, stripPrefix } from "./path.ts";
 import { type AnnouncedHere, RemoteBroadcasts } from "./remote-broadcasts.ts";
@@ -62,7 +62,7 @@ export class Sourcing implements TrackSource {
 
   /** Asks what the remote has, wherever it may publish. */
   start(): void {
-    for (const prefix of this.#session.grant.put) this.#askAnnouncements(prefix);
+    for (const prefix of outermost(this.#session.grant.put)) this.#askAnnouncements(prefix);
   }
 
   subscribe(
@@ -149,7 +149,8 @@ export class Sourcing implements TrackSource {
       here.end(name);
       return;
     }
-    here.announce(name, responder === undefined || responder === unknownOrigin ? hops : [...hops, responder]);
+    // Up to 04 the remote is among the hops already, where its version has any.
+    here.announce(name, responder === undefined ? hops : [...hops, responder]);
   }
 }
 
@@ -238,6 +239,7 @@ class Subscription implements SourceSubscription {
     stream.onInput = (input) => {
       const body = input.takeMessage();
       if (body === undefined) return;
+      stream.onInput = (rest) => void rest.takeRest();
       this.#infoStream = undefined;
       stream.onAbort = () => {};
       // Not before: an end of ours would take the request back.

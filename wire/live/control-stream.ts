@@ -21,6 +21,8 @@ export class ControlOutput {
   #fin = false;
   /** What is sent is shared with others and bounded elsewhere. */
   unbounded = false;
+  /** Called in the pump when nothing waits any more: sends what comes next, and answers whether there was something. */
+  refill: (() => boolean) | undefined;
 
   constructor(owner: ControlOwner, stream: SendStream) {
     this.#owner = owner;
@@ -29,6 +31,11 @@ export class ControlOutput {
 
   get done(): boolean {
     return this.#stream.done;
+  }
+
+  /** There is something for `refill` to send. */
+  wake(): void {
+    if (!this.#fin && !this.#stream.done) this.#owner.wakeControl(this);
   }
 
   send(message: Uint8Array): void {
@@ -56,15 +63,17 @@ export class ControlOutput {
   /** Writes what it can; true once nothing waits. Called in the transport's pump. */
   pump(): boolean {
     if (this.#stream.done) return true;
-    for (let first = this.#waiting[0]; first !== undefined; first = this.#waiting[0]) {
-      const last = this.#fin && this.#waiting.length === 1;
-      const taken = this.#stream.write(first, this.#sentOfFirst, last);
-      this.#sentOfFirst += taken;
-      this.#waitingBytes -= taken;
-      if (this.#sentOfFirst < first.length) return false;
-      this.#waiting.shift();
-      this.#sentOfFirst = 0;
-    }
+    do {
+      for (let first = this.#waiting[0]; first !== undefined; first = this.#waiting[0]) {
+        const last = this.#fin && this.#waiting.length === 1;
+        const taken = this.#stream.write(first, this.#sentOfFirst, last);
+        this.#sentOfFirst += taken;
+        this.#waitingBytes -= taken;
+        if (this.#sentOfFirst < first.length) return false;
+        this.#waiting.shift();
+        this.#sentOfFirst = 0;
+      }
+    } while (!this.#fin && this.refill?.());
     if (!this.#fin || this.#stream.done) return true;
     this.#stream.write(nothing, 0, true);
     return this.#stream.done;
@@ -82,7 +91,7 @@ const nothing = new Uint8Array(0);
 export class ControlStream {
   readonly output: ControlOutput;
   readonly #stream: BidiStream;
-  onInput: (input: StreamBuffer, fin: boolean) => void = () => {};
+  onInput: (input: StreamBuffer, fin: boolean) => void = (input) => void input.takeRest();
   /** The remote gave the stream up, or will read no more of it. */
   onAbort: (code: number) => void = () => {};
 

@@ -162,6 +162,10 @@ export class Mux implements Transport, QmuxSink, LegacySink {
     else this.#queueControl(encodeParameters(this.#ownParameters(), this.#records));
   }
 
+  get ended(): boolean {
+    return this.#ended;
+  }
+
   get version(): LiveVersion | undefined {
     return this.#version;
   }
@@ -327,7 +331,7 @@ export class Mux implements Transport, QmuxSink, LegacySink {
       throw new LiveProtocolError("ping numbers go up");
     }
     this.#lastPing = sequence;
-    if (this.#control.length < controlFramesMax) this.#queueControl(pong);
+    if (this.#control.length < pongsMax) this.#queueControl(pong);
   }
 
   onClose(code: number, reason: string, byApplication: boolean): void {
@@ -510,6 +514,11 @@ export class Mux implements Transport, QmuxSink, LegacySink {
   #queueControl(frame: Uint8Array): void {
     if (this.#ended) return;
     this.#control.push(frame);
+    // Streams opened and ended without a look at our refusals would make these grow for ever.
+    if (this.#control.length > controlFramesMax + 4 * this.#limits.streamsMax) {
+      this.#fail(new LiveProtocolError("nothing is read of what is sent", liveError.lagged));
+      return;
+    }
     this.wake();
   }
 
@@ -644,7 +653,9 @@ export class Mux implements Transport, QmuxSink, LegacySink {
 }
 
 /** Frames waiting to go, past which a ping gets no answer: a flood of them must not make us queue without bound. */
-const controlFramesMax = 1_000;
+const pongsMax = 1_000;
+/** Frames that may wait beside the few that each open stream is worth; past them the remote is given up. */
+const controlFramesMax = 2_000;
 
 /** The older framing has no limits. */
 const unlimited: QmuxParameters = {

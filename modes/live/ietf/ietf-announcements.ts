@@ -12,7 +12,10 @@ import { joinPath } from "../path.ts";
 import type { Request } from "./request.ts";
 import type { Requests } from "./requests.ts";
 
-type Broadcasts = readonly { suffix: string; hops: readonly bigint[] }[];
+/** Tells everything at once: a remote that does not read is given up. */
+const tellAll = (next: () => boolean): void => {
+  while (next());
+};
 
 /** NAMESPACE and NAMESPACE_DONE on the stream that asked (16 and later). */
 export class NamespaceAnnouncements implements Announcements {
@@ -31,9 +34,11 @@ export class NamespaceAnnouncements implements Announcements {
     this.replaces = hopsAgreed;
   }
 
-  initial(broadcasts: Broadcasts): void {
+  readonly wake = tellAll;
+
+  initial(): boolean {
     this.#request.send(encodeNamespaceOk("subscribeNamespace", this.#request.id, this.#draft));
-    for (const { suffix, hops } of broadcasts) this.active(suffix, hops);
+    return false;
   }
 
   active(suffix: string, hops: readonly bigint[]): void {
@@ -72,9 +77,11 @@ export class RequestedAnnouncements implements Announcements {
     this.#told = told;
   }
 
-  initial(broadcasts: Broadcasts): void {
+  readonly wake = tellAll;
+
+  initial(): boolean {
     this.#request.send(encodeNamespaceOk("subscribeNamespace", this.#request.id, this.#draft));
-    for (const { suffix } of broadcasts) this.active(suffix);
+    return false;
   }
 
   active(suffix: string): void {
