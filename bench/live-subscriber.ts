@@ -92,6 +92,7 @@ export const subscribeOverWebSocket: Subscribe = (port, latencies) =>
           maxStreamDataUni: unlimited,
           maxStreamsBidi: unlimited,
           maxStreamsUni: unlimited,
+          datagramFrameMaxBytes: 0,
           recordMaxBytes: 16_382,
           protocols: [],
         },

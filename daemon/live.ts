@@ -12,6 +12,7 @@ import { Peers } from "#modes/live/peers.ts";
 import { liveRoutes } from "#modes/live/routes.ts";
 import { StatsBroadcasts } from "#modes/live/stats-broadcasts.ts";
 import type { Routes } from "#wire/http/router.ts";
+import { datagramMaxBytes } from "#wire/live/datagram.ts";
 import { every } from "./every.ts";
 import { liveAccess, textOf } from "./live-access.ts";
 import { dialBy } from "./live-dial.ts";
@@ -134,6 +135,7 @@ const webSocketOptionsOf = (config: Config): LiveWebSocketOptions => ({
   streamWindowBytes: config.liveWindowBytes / 8,
   streamsMax: config.liveStreamsMax,
   recordMaxBytes: config.liveRecordMaxBytes,
+  datagramMaxBytes,
   idleTimeoutMs: config.liveSilenceMaxMs,
   messageMaxBytes: config.liveMessageMaxBytes,
   pingIntervalMs: config.livePingIntervalMs,

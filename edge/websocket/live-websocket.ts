@@ -4,6 +4,7 @@ import { type WebSocket, WebSocketServer } from "ws";
 import type { Clock } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
 import { type LiveAcceptor, parseTarget } from "#wire/live/acceptor.ts";
+import { datagramMaxBytes } from "#wire/live/datagram.ts";
 import { Mux, type MuxLimits } from "#wire/live/mux.ts";
 import { chooseSubprotocol, legacySubprotocol, type Subprotocol, setupOf } from "#wire/live/version.ts";
 import { clientCertificateOf } from "../http/client-certificate.ts";
@@ -21,6 +22,7 @@ export const defaultLiveWebSocketOptions: LiveWebSocketOptions = {
   streamWindowBytes: 2 * 1024 * 1024,
   streamsMax: 10_000,
   recordMaxBytes: 65_536,
+  datagramMaxBytes,
   idleTimeoutMs: 30_000,
   messageMaxBytes: 16 * 1024 * 1024,
   pingIntervalMs: 5_000,

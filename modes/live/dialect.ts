@@ -13,6 +13,8 @@ export interface Dialect {
   start(): void;
   onUni(stream: ReceiveStream): void;
   onBidi(stream: BidiStream): void;
+  /** A datagram came; absent where they mean nothing. */
+  onDatagram?(datagram: Uint8Array): void;
   /** Writes groups, after all control messages. */
   pump(): void;
   /** Asks the remote to go elsewhere, where its version can be asked; `uri` may be empty. */

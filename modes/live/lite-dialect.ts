@@ -13,6 +13,7 @@ import { decodeFetch, decodeTrackName, encodeTrackInfo, type TrackInfo } from "#
 import type { BidiStream, ReceiveStream } from "#wire/live/transport.ts";
 import { frameClassOf, type LiteVersion } from "#wire/live/version.ts";
 import { Announcer } from "./announcer.ts";
+import { DatagramOutbox } from "./datagram-outbox.ts";
 import type { Dialect } from "./dialect.ts";
 import { FetchServing } from "./fetch-serving.ts";
 import { LiteAnnouncements } from "./lite-announcements.ts";
@@ -34,6 +35,7 @@ export class LiteDialect implements Dialect {
   readonly source: Sourcing;
   readonly #session: SessionContext;
   readonly #outbox: Outbox;
+  readonly #datagrams: DatagramOutbox | undefined;
   readonly #servings = new Map<number, Serving>();
   readonly #announcers = new Set<Announcer>();
   readonly #fetches = new Set<FetchServing>();
@@ -58,6 +60,7 @@ export class LiteDialect implements Dialect {
       () => session.clock.now(),
       session.metrics,
     );
+    if (version >= 5) this.#datagrams = new DatagramOutbox(session.transport, session.clock, session.metrics);
   }
 
   get backlogBytes(): number {
@@ -91,7 +94,9 @@ export class LiteDialect implements Dialect {
     return error.code;
   }
 
+  /** Datagrams are worth nothing later. */
   pump(): void {
+    this.#datagrams?.pump();
     this.#outbox.pump();
   }
 
@@ -119,6 +124,10 @@ export class LiteDialect implements Dialect {
         stream.stop(liveError.unsupported);
       }
     });
+  }
+
+  onDatagram(datagram: Uint8Array): void {
+    if (this.version >= 5) this.source.onDatagram(datagram);
   }
 
   onBidi(bidi: BidiStream): void {
@@ -275,6 +284,7 @@ export class LiteDialect implements Dialect {
       this.#servings.delete(over.id);
       this.#session.metrics.subscriptionsClosed++;
     });
+    serving.datagrams = this.#datagrams;
     answers.listen(serving);
     this.#servings.set(request.id, serving);
     this.#session.metrics.subscriptionsOpened++;

@@ -1,6 +1,8 @@
 import type { Cancel } from "#core/clock.ts";
+import type { Datagram } from "#wire/live/datagram.ts";
 import { liveError } from "#wire/live/error-code.ts";
 import type { Subscribe, SubscribeOptions } from "#wire/live/subscribe.ts";
+import type { DatagramOutbox } from "./datagram-outbox.ts";
 import type { Group } from "./group.ts";
 import type { Outbox, OutboxSubscription, OutgoingGroup } from "./outbox.ts";
 import type { SessionContext } from "./session-context.ts";
@@ -38,6 +40,8 @@ export class Serving implements TrackSubscriber, OutboxSubscription {
   readonly #onOver: (serving: Serving) => void;
   readonly #outgoing = new Set<OutgoingGroup>();
   readonly traffic: Traffic;
+  /** Where datagrams go; `undefined` where the remote's version has none. */
+  datagrams: DatagramOutbox | undefined;
   options: SubscribeOptions;
   #cancel: Cancel | undefined;
   /** Where the subscription begins: as asked for, or at the latest group there was. */
@@ -108,6 +112,13 @@ export class Serving implements TrackSubscriber, OutboxSubscription {
     if (endGroup !== undefined) this.#completeAt(endGroup);
   }
 
+  onDatagram(datagram: Datagram): void {
+    const { startGroup, endGroup } = this.options;
+    const { sequence } = datagram;
+    if (this.#complete || sequence < (startGroup ?? 0) || sequence > (endGroup ?? sequence)) return;
+    this.datagrams?.add(this, datagram);
+  }
+
   /** Streams overtake each other: those before the last may come after it, or never. */
   #completeAt(endGroup: number): void {
     if (this.#largest < endGroup) return;
@@ -172,6 +183,7 @@ export class Serving implements TrackSubscriber, OutboxSubscription {
     if (this.#over) return;
     this.#over = true;
     this.#cancel?.();
+    this.datagrams?.drop(this);
     this.#cancelLast?.();
     for (const outgoing of [...this.#outgoing]) this.#outbox.drop(outgoing, liveError.cancel);
     this.#session.traffic.unsubscribed(this.#track.broadcast);

@@ -238,6 +238,10 @@ export class Session implements SessionContext, TransportHandler {
     (this.#dialect ?? this.#setup)!.onBidi(bidi);
   }
 
+  onDatagram(datagram: Uint8Array): void {
+    this.#dialect?.onDatagram?.(datagram);
+  }
+
   onEnd(end: SessionEnd): void {
     if (this.#over) return;
     this.#over = true;

@@ -7,6 +7,7 @@ import {
   encodeAnnounceRequest,
 } from "#wire/live/announce.ts";
 import { ControlStream } from "#wire/live/control-stream.ts";
+import { datagramMaxBytes, decodeDatagram } from "#wire/live/datagram.ts";
 import { encodeType } from "#wire/live/encoder.ts";
 import { LiveProtocolError, liveError } from "#wire/live/error-code.ts";
 import { decodeGroupHeader } from "#wire/live/group.ts";
@@ -98,6 +99,18 @@ export class Sourcing implements TrackSource {
     incoming.onData(undefined, fin);
   }
 
+  /** A datagram of the remote's (05). One that makes no sense, or is nobody's any more, is lost like any other. */
+  onDatagram(body: Uint8Array): void {
+    if (body.length > datagramMaxBytes) return;
+    const decoded = tryDecodeDatagram(body);
+    const subscription = decoded && this.#subscriptions.get(decoded.subscribeId);
+    if (subscription === undefined) return;
+    const { metrics } = this.#session;
+    metrics.groupsIn++;
+    metrics.bytesIn += body.length;
+    subscription.sink.onDatagram(decoded!.datagram);
+  }
+
   /** The session is over. */
   close(abruptly: boolean): void {
     this.#closed = true;
@@ -151,6 +164,15 @@ export class Sourcing implements TrackSource {
     }
     // Up to 04 the remote is among the hops already, where its version has any.
     here.announce(name, responder === undefined ? hops : [...hops, responder]);
+  }
+}
+
+function tryDecodeDatagram(body: Uint8Array): ReturnType<typeof decodeDatagram> | undefined {
+  try {
+    return decodeDatagram(body);
+  } catch (error) {
+    if (!(error instanceof LiveProtocolError)) throw error;
+    return undefined;
   }
 }
 

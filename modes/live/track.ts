@@ -1,4 +1,5 @@
 import type { Cancel, Clock } from "#core/clock.ts";
+import type { Datagram } from "#wire/live/datagram.ts";
 import { liveError } from "#wire/live/error-code.ts";
 import type { SubscribeOptions } from "#wire/live/subscribe.ts";
 import type { TrackInfo } from "#wire/live/track.ts";
@@ -6,13 +7,15 @@ import type { StoredFrameClass } from "#wire/live/version.ts";
 import type { GroupCache } from "./cache.ts";
 import { Group } from "./group.ts";
 import type { LiveLimits } from "./limits.ts";
-import type { Traffic, TrafficCounts } from "./traffic.ts";
+import { countDatagram, type Traffic, type TrafficCounts } from "./traffic.ts";
 
 /** One who wants a track's groups. */
 export interface TrackSubscriber {
   readonly options: SubscribeOptions;
   /** A group has begun, or is held already. Each is given once. */
   onGroup(group: Group): void;
+  /** A datagram came; it is kept for nobody who comes later. */
+  onDatagram?(datagram: Datagram): void;
   /** No further group will begin. */
   onComplete(): void;
   /** The track is lost. */
@@ -30,6 +33,7 @@ export interface TrackSink {
   /** Bytes of a group; false: it was given up, so stop the stream. */
   append(group: Group, chunk: Uint8Array): boolean;
   endGroup(group: Group, state: "complete" | number): void;
+  onDatagram(datagram: Datagram): void;
 }
 
 /** A subscription with a publisher. */
@@ -258,6 +262,11 @@ export class Track implements TrackSink {
     group.end(state);
   }
 
+  onDatagram(datagram: Datagram): void {
+    if (this.#incoming) countDatagram(this.#incoming.traffic, datagram.payloadBytes);
+    for (const subscriber of this.#subscribers) subscriber.onDatagram?.(datagram);
+  }
+
   /** The group is not the latest: it is kept for as long as there is time and room. */
   #supersede(group: Group, now: number): void {
     group.supersededAt = now;
@@ -394,5 +403,9 @@ class CurrentSink implements TrackSink {
 
   endGroup(group: Group, state: "complete" | number): void {
     this.#track.endGroup(group, state);
+  }
+
+  onDatagram(datagram: Datagram): void {
+    if (this.#current()) this.#track.onDatagram(datagram);
   }
 }

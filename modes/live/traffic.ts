@@ -54,6 +54,14 @@ function addContent(to: Content, more: Content): void {
   to.datagrams += more.datagrams;
 }
 
+/** A datagram is a group of one frame, and counted as one too. */
+export function countDatagram(content: Content, payloadBytes: number): void {
+  content.datagrams++;
+  content.groups++;
+  content.frames++;
+  content.bytes += payloadBytes;
+}
+
 export function addTraffic(to: Traffic, more: Traffic): void {
   addContent(to, more);
   addContent(to.stale, more.stale);

@@ -4,6 +4,7 @@ import type { Group } from "#modes/live/group.ts";
 import { defaultLiveLimits, type LiveLimits } from "#modes/live/limits.ts";
 import { Relay } from "#modes/live/relay.ts";
 import type { TrackSink, TrackSource, TrackSubscriber } from "#modes/live/track.ts";
+import { type Datagram, datagramMaxBytes, encodeDatagramContent } from "#wire/live/datagram.ts";
 import { encodeFrameHeader } from "#wire/live/group.ts";
 import { type MessageSink, Mux, type MuxLimits } from "#wire/live/mux.ts";
 import type { SubscribeOptions } from "#wire/live/subscribe.ts";
@@ -57,6 +58,7 @@ export const pairLimits: MuxLimits = {
   streamWindowBytes: 256 * 1024,
   streamsMax: 100,
   recordMaxBytes: 16_382,
+  datagramMaxBytes,
   idleTimeoutMs: 30_000,
 };
 
@@ -143,6 +145,11 @@ export class FakeTrack {
     this.sink.append(group, Buffer.concat([header, payload]));
   }
 
+  datagram(sequence: number, payload: string): void {
+    const content = encodeDatagramContent(sequence, 1_000, text.encode(payload));
+    this.sink.onDatagram({ sequence, content, payloadBytes: payload.length });
+  }
+
   /** A whole group. */
   group(sequence: number, ...frames: string[]): void {
     this.sink.endGroup(this.open(sequence, ...frames), "complete");
@@ -178,6 +185,7 @@ export class FakePublisher implements TrackSource {
 export class FakeViewer implements TrackSubscriber {
   readonly options: SubscribeOptions;
   readonly groups: Group[] = [];
+  readonly datagrams: Datagram[] = [];
   ended: "complete" | number | undefined;
 
   constructor(options: Partial<SubscribeOptions> = {}) {
@@ -193,6 +201,10 @@ export class FakeViewer implements TrackSubscriber {
 
   onGroup(group: Group): void {
     this.groups.push(group);
+  }
+
+  onDatagram(datagram: Datagram): void {
+    this.datagrams.push(datagram);
   }
 
   onComplete(): void {

@@ -80,6 +80,7 @@ const grants: QmuxParameters = {
   maxStreamDataUni: 0,
   maxStreamsBidi: 100,
   maxStreamsUni: 100,
+  datagramFrameMaxBytes: 0,
   recordMaxBytes: 16_382,
   protocols: [],
 };
@@ -341,6 +342,7 @@ const generous: QmuxParameters = {
   maxStreamDataUni: 1_000_000,
   maxStreamsBidi: 100,
   maxStreamsUni: 100,
+  datagramFrameMaxBytes: 0,
   recordMaxBytes: 16_382,
   protocols: [],
 };

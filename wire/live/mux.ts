@@ -63,6 +63,8 @@ export interface MuxLimits {
   streamsMax: number;
   /** Largest message the remote may send where the framing has a limit; bytes. */
   recordMaxBytes: number;
+  /** Largest datagram the remote may send where the framing has them, in bytes; absent: none. */
+  datagramMaxBytes?: number;
   /** The remote may be silent for so long; it is told so. */
   idleTimeoutMs: number;
 }
@@ -79,6 +81,8 @@ export interface InBandVersions {
 const payloadMaxBytes = 16_352;
 /** Type, stream id, offset and length at their longest. */
 const frameHeaderMax = 1 + 8 + 8 + 4;
+/** Type and length around the largest datagram there is: a record is below 2^14 bytes. */
+const datagramHeaderMax = 1 + 2;
 /** Bytes gathered before they are handed to the sink. */
 const batchBytes = 65_536;
 /** Batches in one turn, after which others get theirs. */
@@ -232,6 +236,26 @@ export class Mux implements Transport, QmuxSink, LegacySink {
     return { send: this.#addSend(id, this.#remote.maxStreamDataBidiRemote), receive };
   }
 
+  get datagramMaxBytes(): number {
+    if (this.#remote === undefined || !this.#records) return 0;
+    return Math.max(Math.min(this.#remote.datagramFrameMaxBytes, recordMinBytes) - datagramHeaderMax, 0);
+  }
+
+  sendDatagram(datagram: Uint8Array): boolean {
+    if (!this.writable) return false;
+    if (this.#frameRoom() < datagram.length) {
+      this.#batchFull = true;
+      return false;
+    }
+    this.#openMessage(datagramHeaderMax + datagram.length);
+    const batch = this.#batch!;
+    batch[this.#batchEnd++] = qmuxFrame.datagramLength;
+    this.#batchEnd = writeVarint(batch, this.#batchEnd, datagram.length);
+    batch.set(datagram, this.#batchEnd);
+    this.#batchEnd += datagram.length;
+    return true;
+  }
+
   close(code: number, reason: string): void {
     if (this.#ended) return;
     const frame =
@@ -284,6 +308,14 @@ export class Mux implements Transport, QmuxSink, LegacySink {
     if (fin) this.#forgetReceive(id);
     else if (this.#flowControlled) this.#renewStream(stream);
     stream.onData?.(data, fin);
+  }
+
+  onDatagram(data: Uint8Array, frameBytes: number): void {
+    if (!this.#records) throw new LiveProtocolError("an unknown frame");
+    if (frameBytes > this.#datagramFrameMaxBytes) {
+      throw new LiveProtocolError("a datagram that is larger than allowed", liveError.frameTooLarge);
+    }
+    if (this.#remote !== undefined) this.handler.onDatagram?.(data);
   }
 
   onReset(id: number, code: number): void {
@@ -404,6 +436,12 @@ export class Mux implements Transport, QmuxSink, LegacySink {
     return this.role === "server" ? 1 : 0;
   }
 
+  /** Largest frame that holds a datagram the remote may send; 0: it may send none. */
+  get #datagramFrameMaxBytes(): number {
+    const { datagramMaxBytes } = this.#limits;
+    return datagramMaxBytes === undefined ? 0 : datagramHeaderMax + datagramMaxBytes;
+  }
+
   #ownParameters(): QmuxParameters {
     const { streamWindowBytes, streamsMax } = this.#limits;
     return {
@@ -414,6 +452,7 @@ export class Mux implements Transport, QmuxSink, LegacySink {
       maxStreamDataUni: streamWindowBytes,
       maxStreamsBidi: streamsMax,
       maxStreamsUni: streamsMax,
+      datagramFrameMaxBytes: this.#datagramFrameMaxBytes,
       recordMaxBytes: this.#limits.recordMaxBytes,
       protocols: this.#inBand?.names.map(({ name }) => name) ?? [],
     };
@@ -666,6 +705,7 @@ const unlimited: QmuxParameters = {
   maxStreamDataUni: Number.MAX_SAFE_INTEGER,
   maxStreamsBidi: Number.MAX_SAFE_INTEGER,
   maxStreamsUni: Number.MAX_SAFE_INTEGER,
+  datagramFrameMaxBytes: 0,
   recordMaxBytes: recordMinBytes,
   protocols: [],
 };

@@ -45,6 +45,8 @@ export interface QmuxParameters {
   /** Streams the other side may open. */
   maxStreamsBidi: number;
   maxStreamsUni: number;
+  /** Largest datagram frame its owner takes; 0: none. From qmux-01 on. */
+  datagramFrameMaxBytes: number;
   recordMaxBytes: number;
   /** Names of what its owner speaks, best first; only where no handshake came before. */
   protocols: readonly string[];
@@ -59,6 +61,7 @@ const numberParameters: readonly [bigint, NumberParameter][] = [
   [0x07n, "maxStreamDataUni"],
   [0x08n, "maxStreamsBidi"],
   [0x09n, "maxStreamsUni"],
+  [0x20n, "datagramFrameMaxBytes"],
   [0x0571c59429cd0845n, "recordMaxBytes"],
 ];
 const nameOf = new Map(numberParameters);
@@ -76,15 +79,20 @@ const silent: QmuxParameters = {
   maxStreamDataUni: 0,
   maxStreamsBidi: 0,
   maxStreamsUni: 0,
+  datagramFrameMaxBytes: 0,
   recordMaxBytes: recordMinBytes,
   protocols: [],
 };
 
-/** The parameters frame. Idle timeout and record size exist from qmux-01 on. */
+/** What exists where there are records, from qmux-01 on. */
+const ofRecords: readonly NumberParameter[] = ["idleTimeoutMs", "datagramFrameMaxBytes", "recordMaxBytes"];
+
+/** The parameters frame. Who takes no datagrams does not mention them. */
 export function encodeParameters(parameters: QmuxParameters, records: boolean): Uint8Array<ArrayBuffer> {
   const body = new Encoder();
   for (const [id, name] of numberParameters) {
-    if (!records && (name === "idleTimeoutMs" || name === "recordMaxBytes")) continue;
+    if (!records && ofRecords.includes(name)) continue;
+    if (name === "datagramFrameMaxBytes" && parameters[name] === 0) continue;
     body.bigVarint(id).bytes(new Encoder().varint(parameters[name]).finish());
   }
   if (parameters.protocols.length > 0) {
@@ -156,6 +164,8 @@ export interface QmuxSink {
   /** The session is over: the rest of the message is nobody's. */
   readonly ended: boolean;
   onStream(id: number, offset: number | undefined, data: Uint8Array, fin: boolean): void;
+  /** `frameBytes`: with its type and length. */
+  onDatagram(data: Uint8Array, frameBytes: number): void;
   onReset(id: number, code: number, finalSize: number): void;
   onStopSending(id: number, code: number): void;
   onMaxData(value: number): void;
@@ -228,6 +238,12 @@ function decodeFrame(message: Uint8Array, from: Decoder, sink: QmuxSink): void {
     case qmuxFrame.streamsBlockedUni:
       from.varint();
       return;
+    case qmuxFrame.datagram:
+    case qmuxFrame.datagramLength: {
+      const data = type === qmuxFrame.datagram ? from.rest() : from.bytes();
+      sink.onDatagram(data, message.length - from.left - at);
+      return;
+    }
     case qmuxFrame.applicationClose:
       sink.onClose(codeOf(from), from.string(), true);
       return;

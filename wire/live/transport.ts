@@ -51,6 +51,8 @@ export interface TransportHandler {
   /** The remote opened a stream; its callbacks are set before this returns. */
   onUni(stream: ReceiveStream): void;
   onBidi(stream: BidiStream): void;
+  /** A datagram came. Its bytes may change after this returns. */
+  onDatagram?(datagram: Uint8Array): void;
   /** There is room: open and write what waits, most urgent first. Called after `wake`, and when room returns. */
   onPump(): void;
   /** Called once; nothing is called after it. */
@@ -76,6 +78,13 @@ export interface Transport {
   /** `undefined` while the remote allows no further stream; try again when pumped. */
   openUni(): SendStream | undefined;
   openBidi(): BidiStream | undefined;
+  /** Largest datagram that can be sent now, in bytes; 0 or absent: none can. */
+  readonly datagramMaxBytes?: number;
+  /**
+   * Sends a datagram, whose bytes are copied; false: there is no room now. Like `SendStream.write`, it is called from
+   * `TransportHandler.onPump` only.
+   */
+  sendDatagram?(datagram: Uint8Array): boolean;
   /** What is known of the way to the remote; absent where nothing ever is. */
   readonly estimate?: (() => Estimate) | undefined;
   /** Asks to be pumped at the end of this turn. */

@@ -119,6 +119,7 @@ for (const version of drafts) {
         openGroup: () => undefined,
         append: () => false,
         endGroup() {},
+        onDatagram() {},
       };
       const options = {
         priority: 0,

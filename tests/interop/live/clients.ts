@@ -63,7 +63,7 @@ export function netClient(subprotocol?: string): Connect {
 }
 
 /** The qmux client of `@moq/net`, on a WebSocket that offers just the one subprotocol. */
-async function transportOver(url: URL, subprotocol: string): Promise<WebTransport> {
+export async function transportOver(url: URL, subprotocol: string): Promise<WebTransport> {
   const target = url.href.replace(/^http/, "ws");
   const socket = new WebSocket(target, [subprotocol]) as unknown as ConstructorParameters<typeof Qmux>[0];
   const session = new Qmux(socket);
