@@ -7,6 +7,7 @@ import { LivePeer } from "#tests/support/live-peer.ts";
 import type { RawOutput, RawStream } from "#tests/support/raw-session.ts";
 import { settle, simClock } from "#tests/support/sim-clock.ts";
 import { encodeAnnounceRequest } from "#wire/live/announce.ts";
+import { encodeDatagram, encodeDatagramContent } from "#wire/live/datagram.ts";
 import { encodeType } from "#wire/live/encoder.ts";
 import { encodeFrameHeader, encodeGroupStart } from "#wire/live/group.ts";
 import { encodeSubscribe, encodeSubscribeUpdate } from "#wire/live/subscribe.ts";
@@ -64,6 +65,12 @@ const message = (version: LiteVersion): fc.Arbitrary<Uint8Array> =>
       .map(([id, sequence, payload]) =>
         concatBytes(encodeGroupStart(id, sequence), encodeFrameHeader(payload.length, 1), payload),
       ),
+  );
+
+const datagram = fc
+  .tuple(number, number, number, bytes)
+  .map(([id, sequence, timestamp, payload]) =>
+    encodeDatagram(id, encodeDatagramContent(sequence, timestamp, payload)),
   );
 
 const damaged = (whole: Uint8Array, at: number, by: number, cut: boolean): Uint8Array => {
@@ -133,6 +140,25 @@ const move = (version: LiteVersion): fc.Arbitrary<Move> =>
             if (opened === undefined) return;
             sink?.append(opened, Buffer.from([2, 2, 65, 66]));
             sink?.endGroup(opened, sequence % 3 === 0 ? 24 : "complete");
+          },
+      ),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.oneof(datagram, bytes).map(
+        (body): Move =>
+          ({ peer }) =>
+            peer.session.datagram(body),
+      ),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.tuple(number, bytes).map(
+        ([sequence, payload]): Move =>
+          ({ publisher }) => {
+            const content = encodeDatagramContent(sequence, 0, payload);
+            const sink = publisher.asked.findLast(({ closed }) => !closed)?.sink;
+            sink?.onDatagram({ sequence, content, payloadBytes: payload.length });
           },
       ),
     },

@@ -56,6 +56,7 @@ export class RawSession implements TransportHandler {
   /** Streams the relay opened. */
   readonly bidis: (RawStream & { answer(bytes: Uint8Array, fin?: boolean): void })[] = [];
   readonly unis: RawStream[] = [];
+  readonly datagrams: Uint8Array[] = [];
   end: SessionEnd | undefined;
   /** Hears of a stream the relay opened, before anything of it is there. */
   onOpened: (stream: RawSession["bidis"][number] | RawStream, bidi: boolean) => void = () => {};
@@ -157,6 +158,20 @@ export class RawSession implements TransportHandler {
     raw.listen(stream.receive, this.#changed);
     this.bidis.push(raw);
     this.onOpened(raw, true);
+  }
+
+  onDatagram(datagram: Uint8Array): void {
+    this.datagrams.push(datagram.slice());
+    this.#changed();
+  }
+
+  /** Sends a datagram, if there is room. */
+  datagram(bytes: Uint8Array): void {
+    this.#writes.push(() => {
+      this.transport.sendDatagram?.(bytes);
+      return true;
+    });
+    this.transport.wake();
   }
 
   onPump(): void {

@@ -24,7 +24,10 @@ class Recorder implements TransportHandler {
   readonly #mux: Mux;
   readonly received: { bytes: Buffer; fin: boolean; reset: number | undefined }[] = [];
   readonly stopped: number[] = [];
+  readonly datagrams: string[] = [];
   end: SessionEnd | undefined;
+  #datagram: Uint8Array | undefined;
+  #taken: boolean | undefined;
   #toSend: { stream: SendStream | undefined; bytes: Uint8Array; at: number }[] = [];
 
   constructor(mux: Mux) {
@@ -51,7 +54,22 @@ class Recorder implements TransportHandler {
 
   onBidi(): void {}
 
+  onDatagram(datagram: Uint8Array): void {
+    this.datagrams.push(toHex(datagram));
+  }
+
+  /** Sends a datagram with the next pump; answers whether it was taken. */
+  async sendDatagram(datagram: Uint8Array): Promise<boolean | undefined> {
+    this.#datagram = datagram;
+    this.#taken = undefined;
+    this.#mux.wake();
+    await settle();
+    return this.#taken;
+  }
+
   onPump(): void {
+    if (this.#datagram) this.#taken ??= this.#mux.sendDatagram(this.#datagram);
+    this.#datagram = undefined;
     this.#toSend = this.#toSend.filter((entry) => {
       entry.stream ??= this.#mux.openUni();
       if (entry.stream === undefined) return true;
@@ -297,6 +315,73 @@ describe("a remote that breaks the rules of qmux is told and left", () => {
   test("ping numbers that do not go up", () => {
     assert.equal(broken("qmux-02", hello, encodePing(2), encodePing(2)), "ping numbers go up");
   });
+});
+
+describe("datagrams", () => {
+  const takes = (datagramFrameMaxBytes: number) =>
+    encodeParameters({ ...grants, datagramFrameMaxBytes }, true);
+
+  test("are announced where there are records, by who takes them", () => {
+    assert.match(toHex(takes(1_203)), /200244b3/);
+    assert.doesNotMatch(toHex(takes(0)), /2001/);
+    const older = encodeParameters({ ...grants, datagramFrameMaxBytes: 1_203 }, false);
+    assert.doesNotMatch(toHex(older), /44b3/);
+  });
+
+  for (const framing of ["qmux-02", "qmux-01"] as const) {
+    test(`${framing}: cross whole, at most as large as the remote takes`, async () => {
+      const { client, atClient, atServer } = recorded(framing);
+      assert.equal(client.datagramMaxBytes, 0, "nothing is known of the remote yet");
+      await settle();
+      assert.equal(client.datagramMaxBytes, 1_200);
+      const bodies = [hex("010203"), new Uint8Array(0), new Uint8Array(1_200).fill(7)];
+      for (const body of bodies) assert.equal(await atClient.sendDatagram(body), true);
+      assert.deepEqual(atServer.datagrams, bodies.map(toHex));
+      assert.equal(atServer.received.length, 0);
+    });
+
+    test(`${framing}: are read with and without a length, between streams`, () => {
+      const { server, atServer } = recorded(framing);
+      server.receive(takes(0));
+      server.receive(hex("31 03 010203 0f 02 00 01 61 30 0405"));
+      assert.deepEqual(atServer.datagrams, ["010203", "0405"]);
+      assert.equal(atServer.received.length, 1);
+    });
+
+    test(`${framing}: are sent in the form with a length, and not at all to who takes none`, async () => {
+      const { server, atServer, toClient } = recorded(framing, { datagramMaxBytes: 17 });
+      await settle();
+      assert.equal(server.datagramMaxBytes, 17);
+      await atServer.sendDatagram(hex("0102"));
+      assert.equal(toHex(toClient.messages.at(-1)!), "31020102");
+      const refused = recorded(framing);
+      refused.server.receive(takes(0));
+      assert.equal(refused.server.datagramMaxBytes, 0);
+    });
+
+    test(`${framing}: beyond what was allowed end the session`, () => {
+      for (const [limits, frame] of [
+        [{}, Buffer.concat([hex("3144b1"), Buffer.alloc(1_201)])],
+        [{}, Buffer.concat([hex("30"), Buffer.alloc(1_203)])],
+        [{ datagramMaxBytes: 3 }, hex("31050102030405")],
+      ] as const) {
+        const { server, atServer } = recorded(framing, limits);
+        server.receive(takes(0));
+        server.receive(frame);
+        assert.equal(atServer.end?.reason, "a datagram that is larger than allowed");
+      }
+    });
+  }
+
+  for (const framing of ["qmux-00", "webtransport"] as const) {
+    test(`${framing}: are unknown frames`, async () => {
+      const { server, atServer } = recorded(framing);
+      await settle();
+      assert.equal(server.datagramMaxBytes, 0);
+      server.receive(hex("3103010203"));
+      assert.equal(atServer.end?.reason, "an unknown frame");
+    });
+  }
 });
 
 describe("a remote that reads nothing", () => {
