@@ -11,6 +11,13 @@ export interface QuicNative {
   pathStats(): { active: boolean; rtt: number; deliveryRate: number }[];
   /** The protocol that was agreed upon in the handshake (ALPN). */
   applicationProto(): Uint8Array;
+  /** Largest datagram the remote takes now; null: none. */
+  dgramMaxWritableLen(): number | null;
+  /** Datagrams that were given to the library and are not sent yet. */
+  dgramSendQueueLen(): number;
+  dgramSendVec(datagram: Uint8Array): void;
+  /** The next that has arrived; null: there is none. */
+  dgramRecvVec(): Uint8Array | null;
 }
 
 export const nativeOf = (quic: QUICConnection): QuicNative => (quic as unknown as { conn: QuicNative }).conn;

@@ -11,6 +11,7 @@ import type {
 import { isIetf, type LiveVersion } from "#wire/live/version.ts";
 import { QuicReceive, QuicSend } from "../webtransport/quic-stream.ts";
 import { SessionReceive, SessionSend } from "../webtransport/webtransport-session.ts";
+import { datagramMaxBytesOf, listenForDatagrams, QuicDatagrams } from "./quic-datagrams.ts";
 import { nativeOf } from "./quic-native.ts";
 
 const nobody: TransportHandler = { onUni() {}, onBidi() {}, onPump() {}, onEnd() {} };
@@ -23,6 +24,7 @@ export class QuicSession implements Transport {
   readonly setupTarget: string | undefined;
   handler: TransportHandler = nobody;
   readonly #quic: QUICConnection;
+  readonly #datagrams: QuicDatagrams;
   #deferred = false;
   #pumping = false;
   #ended = false;
@@ -34,6 +36,10 @@ export class QuicSession implements Transport {
     setupTarget?: string,
   ) {
     this.#quic = quic;
+    this.#datagrams = new QuicDatagrams(quic);
+    listenForDatagrams(quic, (datagram) => {
+      if (!this.#ended) this.handler.onDatagram?.(datagram);
+    });
     this.version = version;
     this.role = role;
     this.setupTarget = setupTarget;
@@ -69,6 +75,14 @@ export class QuicSession implements Transport {
     if (this.#ended || nativeOf(this.#quic).peerStreamsLeftBidi() === 0) return undefined;
     const stream = this.#quic.newStream("bidi");
     return { send: this.#sending(stream), receive: this.#receiving(stream) };
+  }
+
+  get datagramMaxBytes(): number {
+    return this.#ended ? 0 : datagramMaxBytesOf(this.#quic);
+  }
+
+  sendDatagram(datagram: Uint8Array): boolean {
+    return this.writable && this.#datagrams.send(datagram);
   }
 
   /** A stream that the remote opened. */
@@ -117,6 +131,7 @@ export class QuicSession implements Transport {
       this.handler.onPump();
     } finally {
       this.#pumping = false;
+      this.#datagrams.flush();
     }
   }
 

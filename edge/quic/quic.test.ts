@@ -103,6 +103,35 @@ describe("live over QUIC without HTTP/3", { timeout: 30_000, skip: !runsHere }, 
     await until(() => served.relay.sessionCount === 0);
   });
 
+  test("datagrams cross in both directions, and none that is too large", async () => {
+    await using served = await serve();
+    const local = relayOn(systemClock(), quick);
+    await dialQuic(served.url("/room"), served.dial, systemClock(), (transport) => {
+      local.accept(transport, openGrant());
+    });
+    for (const [from, there, to, here] of [
+      [served.relay, "room/theirs", local, "theirs"],
+      [local, "ours", served.relay, "room/ours"],
+    ] as const) {
+      const publisher = new FakePublisher();
+      from.origin.announce(there, publisher, []);
+      await until(() => to.origin.find(here) !== undefined);
+      const viewer = new FakeViewer();
+      view(to, here, "v", viewer);
+      await until(() => publisher.asked.length > 0);
+      publisher.asked[0]!.datagram(0, "x".repeat(1_197));
+      for (let sequence = 1; sequence <= 5; sequence++) {
+        publisher.asked[0]!.datagram(sequence, `${sequence}`.repeat(100 * sequence));
+        await until(() => viewer.datagrams.length === sequence);
+        assert.equal(viewer.datagrams.at(-1)!.sequence, sequence);
+        assert.equal(viewer.datagrams.at(-1)!.payloadBytes, 100 * sequence);
+      }
+      assert.deepEqual(viewer.groups, []);
+    }
+    local.close(7, "enough");
+    await until(() => served.relay.sessionCount === 0);
+  });
+
   test("one who may not come in hears why", async () => {
     await using served = await serve();
     const local = relayOn(systemClock(), quick);

@@ -1,5 +1,6 @@
 import type { QUICConnection } from "@matrixai/quic";
 import { WebTransportUnavailableError } from "../webtransport/webtransport-listener.ts";
+import { takeDatagrams } from "./quic-datagrams.ts";
 
 /** The optional package @matrixai/quic. Rejects with `WebTransportUnavailableError` where it is not there. */
 export async function loadQuiche() {
@@ -13,7 +14,7 @@ export async function loadQuiche() {
       import("@matrixai/async-init"),
       import("@matrixai/logger"),
     ]);
-    holdEarlyStreams(quic.QUICConnection, startStop.running);
+    adaptConnections(quic.QUICConnection, startStop.running);
     // It would write addresses to stderr otherwise.
     return { ...quic, logger: new Logger("quic", LogLevel.SILENT, []) };
   } catch (cause) {
@@ -24,16 +25,18 @@ export async function loadQuiche() {
 
 /**
  * Keeps the library from giving streams up that arrive while the handshake ends, as it does by itself; they are taken
- * with the next packet. Doing it twice changes nothing.
+ * with the next packet. Datagrams, which it leaves where they are, are taken as well. Doing it twice changes nothing.
  */
-function holdEarlyStreams(connections: typeof QUICConnection, running: symbol): void {
+function adaptConnections(connections: typeof QUICConnection, running: symbol): void {
   const prototype = connections.prototype as unknown as {
     processStreams(): void;
     [running: symbol]: boolean;
   };
   const processStreams = prototype.processStreams;
   prototype.processStreams = function (this: typeof prototype) {
-    if (this[running]) processStreams.call(this);
+    if (!this[running]) return;
+    processStreams.call(this);
+    takeDatagrams(this as unknown as QUICConnection);
   };
 }
 

@@ -1,9 +1,16 @@
 import type { QUICConnection, QUICStream } from "@matrixai/quic";
 import type { Clock } from "#core/clock.ts";
-import { encodeControlStart, encodeHeaders, h3Frame, h3UniStream } from "#wire/h3/frames.ts";
+import {
+  decodeDatagramStart,
+  encodeControlStart,
+  encodeHeaders,
+  h3Frame,
+  h3UniStream,
+} from "#wire/h3/frames.ts";
 import { decodeFields } from "#wire/h3/qpack.ts";
 import { LiveProtocolError } from "#wire/live/error-code.ts";
 import { StreamBuffer } from "#wire/live/stream-buffer.ts";
+import { datagramMaxBytesOf, listenForDatagrams, QuicDatagrams } from "../quic/quic-datagrams.ts";
 import { QuicReceive, QuicSend } from "./quic-stream.ts";
 import type { ConnectAnswer, ConnectRequest } from "./webtransport-listener.ts";
 import { type SessionConnection, WebTransportSession } from "./webtransport-session.ts";
@@ -31,6 +38,7 @@ export class H3Connection implements SessionConnection {
   readonly #clock: Clock;
   readonly #answer: (request: ConnectRequest) => Promise<ConnectAnswer>;
   readonly #sessions = new Map<number, WebTransportSession>();
+  readonly #datagrams: QuicDatagrams;
   #early: EarlyStream[] = [];
 
   constructor(
@@ -41,6 +49,8 @@ export class H3Connection implements SessionConnection {
     this.#quic = quic;
     this.#clock = clock;
     this.#answer = answer;
+    this.#datagrams = new QuicDatagrams(quic);
+    listenForDatagrams(quic, (datagram) => this.#onDatagram(datagram));
   }
 
   /** Says what we can do. QPACK's streams stay idle: there is no dynamic table. */
@@ -71,6 +81,18 @@ export class H3Connection implements SessionConnection {
     return { send: new QuicSend(stream, () => this.#pumpAll()), receive: new QuicReceive(stream) };
   }
 
+  get datagramMaxBytes(): number {
+    return datagramMaxBytesOf(this.#quic);
+  }
+
+  sendDatagram(datagram: Uint8Array): boolean {
+    return this.#datagrams.send(datagram);
+  }
+
+  flushDatagrams(): void {
+    this.#datagrams.flush();
+  }
+
   end(): void {
     this.#clock.after(closeGraceMs, () => this.#stop(h3NoError));
   }
@@ -90,6 +112,14 @@ export class H3Connection implements SessionConnection {
         else this.#onBidi(type, stream.streamId, receive, send, input, fin);
       });
     void receive.start();
+  }
+
+  /** One for a session that is not there is lost, as any may be. */
+  #onDatagram(datagram: Uint8Array): void {
+    this.#guard(() => {
+      const { sessionId, body } = decodeDatagramStart(datagram);
+      this.#sessions.get(sessionId)?.onDatagram(body);
+    });
   }
 
   #onUni(type: number, receive: QuicReceive, input: StreamBuffer, fin: boolean): void {

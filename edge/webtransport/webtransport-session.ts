@@ -1,5 +1,7 @@
+import { concatBytes } from "#core/bytes.ts";
 import {
   decodeSessionClose,
+  encodeDatagramStart,
   encodeSessionClose,
   encodeStreamStart,
   fromH3Error,
@@ -22,6 +24,11 @@ import type { QuicReceive, QuicSend } from "./quic-stream.ts";
 export interface SessionConnection {
   openUni(): QuicSend | undefined;
   openBidi(): { send: QuicSend; receive: QuicReceive } | undefined;
+  /** Largest datagram that can be sent, the session's number before it included; 0: none. */
+  readonly datagramMaxBytes: number;
+  /** False: there is no room now. It is on its way with the next `flushDatagrams`. */
+  sendDatagram(datagram: Uint8Array): boolean;
+  flushDatagrams(): void;
   /** Ends the connection once what was sent is out. */
   end(): void;
 }
@@ -35,6 +42,8 @@ export class WebTransportSession implements Transport {
   readonly role = "server";
   handler!: TransportHandler;
   readonly #id: number;
+  /** What every datagram of the session begins with. */
+  readonly #datagramStart: Uint8Array;
   readonly #connection: SessionConnection;
   readonly #connect: QuicSend;
   readonly #input = new StreamBuffer(capsuleMaxBytes);
@@ -53,6 +62,7 @@ export class WebTransportSession implements Transport {
     connect: QuicSend,
   ) {
     this.#id = id;
+    this.#datagramStart = encodeDatagramStart(id);
     this.version = version;
     this.#connection = connection;
     this.#connect = connect;
@@ -79,6 +89,7 @@ export class WebTransportSession implements Transport {
       this.handler.onPump();
     } finally {
       this.#pumping = false;
+      this.#connection.flushDatagrams();
     }
   }
 
@@ -96,6 +107,19 @@ export class WebTransportSession implements Transport {
     const receive = new SessionReceive(stream.receive);
     void stream.receive.start();
     return { send: new SessionSend(stream.send), receive };
+  }
+
+  get datagramMaxBytes(): number {
+    return this.#ended ? 0 : Math.max(this.#connection.datagramMaxBytes - this.#datagramStart.length, 0);
+  }
+
+  sendDatagram(datagram: Uint8Array): boolean {
+    return this.writable && this.#connection.sendDatagram(concatBytes(this.#datagramStart, datagram));
+  }
+
+  /** A datagram of the client's, without the session's number. */
+  onDatagram(datagram: Uint8Array): void {
+    if (!this.#ended) this.handler.onDatagram?.(datagram);
   }
 
   /** A stream of the client's that names this session; `rest` followed the name. */

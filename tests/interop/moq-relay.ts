@@ -6,6 +6,7 @@ import { mintToken } from "#modes/live/auth/token.ts";
 import { hasNativeWebTransport, startWithNativeWebTransport } from "#tests/support/native-webtransport.ts";
 import { temporaryFolder } from "#tests/support/temporary-folder.ts";
 import { type MoqClient, netClient } from "./live/clients.ts";
+import { datagramsBetween } from "./live/datagrams-between.ts";
 
 // The published moq-relay and ours in one cluster, each dialling the other in turn, with @moq/net at both ends:
 //   cargo install moq-relay@0.17.10 --no-default-features --features noq,websocket,uds
@@ -93,6 +94,8 @@ interface Link {
   name: string;
   theirs: string[];
   ours: string[];
+  /** It carries datagrams. */
+  datagrams?: true;
 }
 
 const folder = temporaryFolder();
@@ -128,32 +131,37 @@ const quic = ["--webtransport", "quiche", "--tls-cert", cert!, "--tls-key", key!
 const overUdp = { theirs: "127.0.0.1:14445", ours: "127.0.0.1:14446" };
 
 const recentLinks: readonly Link[] = [
-  { name: "ours dials, WebSocket", theirs: [], ours: ["--cluster-root", theirs.href] },
-  { name: "theirs dials, WebSocket", theirs: ["--cluster-connect", ours.href], ours: [] },
+  { name: "ours dials, WebSocket", theirs: [], ours: ["--cluster-root", theirs.href], datagrams: true },
+  { name: "theirs dials, WebSocket", theirs: ["--cluster-connect", ours.href], ours: [], datagrams: true },
   {
     name: "ours dials, TCP",
     theirs: ["--listen-tcp-bind", overUdp.theirs],
     ours: ["--cluster-root", `tcp://${overUdp.theirs}`],
+    datagrams: true,
   },
   {
     name: "theirs dials, TCP",
     theirs: ["--cluster-connect", `tcp://${overUdp.ours}/`],
     ours: ["--server-tcp-bind", overUdp.ours],
+    datagrams: true,
   },
   {
     name: "ours dials, Unix socket",
     theirs: ["--listen-unix-bind", theirSocket],
     ours: ["--cluster-root", `unix://${theirSocket}`],
+    datagrams: true,
   },
   {
     name: "theirs dials, Unix socket",
     theirs: ["--cluster-connect", `unix://${ourSocket}`],
     ours: ["--server-unix-bind", ourSocket],
+    datagrams: true,
   },
   {
     name: "theirs dials, QUIC without HTTP/3",
     theirs: ["--cluster-connect", `moqt://${ours.host}/`, "--connect-tls-insecure"],
     ours: quic,
+    datagrams: true,
   },
   {
     name: "theirs dials, WebTransport",
@@ -162,6 +170,7 @@ const recentLinks: readonly Link[] = [
       "--connect-websocket-enabled=false",
     ],
     ours: quic,
+    datagrams: true,
   },
 ];
 
@@ -218,6 +227,11 @@ async function run(links: readonly Link[], binary: string, common: string[], pat
     const [here, there] = [new URL(path, postern.url), new URL(path, theirs)];
     await row(`${link.name}; published here, watched there`, () => crosses(here, there));
     await row(`${link.name}; published there, watched here`, () => crosses(there, here));
+    if (link.datagrams) {
+      const between = (from: URL, to: URL) => within(datagramsBetween(from, to, "qmux-02.moq-lite-05", 20));
+      await row(`${link.name}; datagrams from here to there`, () => between(here, there));
+      await row(`${link.name}; datagrams from there to here`, () => between(there, here));
+    }
     if (relay.exitCode === null && relay.kill()) await once(relay, "exit");
     if (process.env.SHOW) process.stdout.write(postern.log());
     await postern[Symbol.asyncDispose]();

@@ -52,6 +52,16 @@ export const encodeStreamStart = (uni: boolean, sessionId: number): Uint8Array<A
     .varint(sessionId)
     .finish();
 
+/** What each datagram of a session begins with: a quarter of its number (RFC 9297, 2.1). */
+export const encodeDatagramStart = (sessionId: number): Uint8Array =>
+  new Encoder().varint(sessionId / 4).finish();
+
+/** The session that a datagram is for, and what follows. Throws `LiveProtocolError`. */
+export function decodeDatagramStart(datagram: Uint8Array): { sessionId: number; body: Uint8Array } {
+  const from = new Decoder(datagram);
+  return { sessionId: from.varint() * 4, body: from.rest() };
+}
+
 const reasonMaxBytes = 1024;
 
 /** The end of a session, for its CONNECT stream. */

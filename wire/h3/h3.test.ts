@@ -4,7 +4,9 @@ import fc from "fast-check";
 import { hex, toHex } from "#tests/support/hex.ts";
 import { LiveProtocolError } from "#wire/live/error-code.ts";
 import {
+  decodeDatagramStart,
   decodeSessionClose,
+  encodeDatagramStart,
   encodeSessionClose,
   encodeStreamStart,
   fromH3Error,
@@ -79,5 +81,15 @@ describe("WebTransport over HTTP/3", () => {
   test("a long reason is cut at a whole character", () => {
     const close = encodeSessionClose(1, "ü".repeat(1000));
     assert.ok(close.length < 1060);
+  });
+});
+
+describe("datagrams", () => {
+  test("name their session by a quarter of its number", () => {
+    assert.equal(toHex(encodeDatagramStart(0)), "00");
+    assert.equal(toHex(encodeDatagramStart(4 * 64)), "4040");
+    assert.deepEqual(decodeDatagramStart(hex("4040 0102")), { sessionId: 256, body: hex("0102") });
+    assert.deepEqual(decodeDatagramStart(hex("01")), { sessionId: 4, body: hex("") });
+    for (const part of ["", "40"]) assert.throws(() => decodeDatagramStart(hex(part)), LiveProtocolError);
   });
 });
