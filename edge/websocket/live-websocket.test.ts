@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { describe, test } from "node:test";
+import { WebSocketServer } from "ws";
 import { type Clock, systemClock } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
 import { FakePublisher, FakeViewer, openGrant, relayOn, view } from "#tests/support/live-pair.ts";
@@ -144,27 +145,95 @@ describe("live over WebSocket", { timeout: 30_000 }, () => {
   });
 });
 
+describe("a relay that we dialled", { timeout: 30_000 }, () => {
+  test("and that falls silent is given up, so that it can be dialled again", async () => {
+    const clock = simClock();
+    const deaf = new WebSocketServer({ port: 0, host: "127.0.0.1", autoPong: false });
+    await once(deaf, "listening");
+    const { port } = deaf.address() as AddressInfo;
+    const local = relayOn(clock);
+    const dial = { ...defaultLiveWebSocketOptions, connectTimeoutMs: 5_000 };
+    await dialWebSocket(
+      new URL(`http://127.0.0.1:${port}/`),
+      dial,
+      clock,
+      (mux) => void local.accept(mux, openGrant()),
+    );
+    await clock.advance(30_000);
+    assert.equal(local.sessionCount, 1);
+    await clock.advance(5_000);
+    await until(() => local.sessionCount === 0);
+    deaf.close();
+  });
+
+  test("and that only answers pings is kept, in a framing without pings too", async () => {
+    const clock = simClock();
+    const quiet = new WebSocketServer({
+      port: 0,
+      host: "127.0.0.1",
+      handleProtocols: () => "qmux-00.moq-lite-05",
+    });
+    await once(quiet, "listening");
+    const { port } = quiet.address() as AddressInfo;
+    const local = relayOn(clock);
+    const dial = { ...defaultLiveWebSocketOptions, connectTimeoutMs: 5_000 };
+    const pinged = once(quiet, "connection").then(async ([socket]) => {
+      for (let count = 0; count < 10; count++) await once(socket, "ping");
+    });
+    await dialWebSocket(
+      new URL(`http://127.0.0.1:${port}/`),
+      dial,
+      clock,
+      (mux) => void local.accept(mux, openGrant()),
+    );
+    let done = false;
+    void pinged.then(() => {
+      done = true;
+    });
+    while (!done) await clock.advance(5_000);
+    assert.equal(local.sessionCount, 1);
+    local.close(0, "done");
+    quiet.close();
+  });
+});
+
 describe("memory for outgoing batches", () => {
   test("is used again once it was written, and never before", () => {
     const pool = new SlabPool();
-    const first = pool.take(600_000);
-    const written = pool.commit(600_000);
-    const second = pool.take(600_000);
+    const first = pool.take(80_000);
+    const written = pool.commit(80_000);
+    const second = pool.take(80_000);
     assert.notEqual(second.buffer, first.buffer);
-    const secondWritten = pool.commit(600_000);
+    const secondWritten = pool.commit(80_000);
     written();
-    const third = pool.take(600_000);
+    const third = pool.take(80_000);
     assert.equal(third.buffer, first.buffer);
-    pool.commit(600_000);
-    const fourth = pool.take(600_000);
+    pool.commit(80_000);
+    const fourth = pool.take(80_000);
     assert.notEqual(fourth.buffer, second.buffer);
     secondWritten();
+  });
+
+  test("that a remote does not read keeps little beside itself", () => {
+    const pool = new SlabPool();
+    const held = new Set<ArrayBufferLike>();
+    for (let stuck = 0; stuck < 10; stuck++) {
+      held.add(pool.take(60_000).buffer);
+      pool.commit(60_000);
+      // As much as a second of others' traffic, all of it read.
+      for (let others = 0; others < 100; others++) {
+        pool.take(60_000);
+        pool.commit(60_000)();
+      }
+    }
+    const bytes = [...held].reduce((sum, { byteLength }) => sum + byteLength, 0);
+    assert.ok(bytes <= 10 * 128 * 1024, `${bytes}`);
   });
 
   test("larger than a slab is memory of its own", () => {
     const pool = new SlabPool();
     assert.equal(pool.take(3_000_000).length, 3_000_000);
     pool.commit(3_000_000)();
-    assert.ok(pool.take(10).buffer.byteLength <= 1024 * 1024);
+    assert.ok(pool.take(10).buffer.byteLength <= 128 * 1024);
   });
 });

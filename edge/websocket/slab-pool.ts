@@ -1,4 +1,7 @@
-const slabBytes = 1024 * 1024;
+/** A connection whose remote does not read keeps a slab from being used again: so they are small. */
+const slabBytes = 128 * 1024;
+/** Slabs that are kept for the next turn. */
+const freeMax = 128;
 
 /** A slab, and how many writes of it the system has still to take. */
 interface Slab {
@@ -36,7 +39,7 @@ export class SlabPool {
     return () => {
       if (--slab.writing > 0) return;
       slab.used = 0;
-      if (slab !== this.#current && slab.bytes.length === slabBytes && this.#free.length < 16)
+      if (slab !== this.#current && slab.bytes.length === slabBytes && this.#free.length < freeMax)
         this.#free.push(slab);
     };
   }

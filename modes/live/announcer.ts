@@ -12,24 +12,42 @@ export interface Announcements {
   readonly carriesHops: boolean;
   /** A second announcement of a name replaces the first; otherwise it has to end before. */
   readonly replaces: boolean;
-  /** All there is at first. */
-  initial(broadcasts: readonly { suffix: string; hops: readonly bigint[] }[]): void;
+  /** The answer begins. True: it tells of these broadcasts already; otherwise `active` tells of each, before any change. */
+  begin(suffixes: readonly string[]): boolean;
   active(suffix: string, hops: readonly bigint[]): void;
   ended(suffix: string): void;
+  /** Calls `next` whenever there is room for one more, which it tells of; it answers false if there is none. */
+  feed(next: () => boolean): Cancel;
+  /** `next` has something again. */
+  wake(): void;
 }
 
-/** Answers one request for announcements: tells the remote what there is below a prefix, and every change. */
+/** What the remote has still to be told of a path. */
+interface Change {
+  /** `undefined`: it is gone. */
+  route: Route | undefined;
+  /** It was gone in between: who watches its tracks has lost them, and must hear so. */
+  interrupted: boolean;
+}
+
+/**
+ * Answers one request for announcements: tells the remote what there is below a prefix, and every change.
+ *
+ * Changes wait as such until there is room, so that neither many broadcasts nor a slow remote make a queue.
+ */
 export class Announcer implements Watcher {
   readonly #session: SessionContext;
   readonly #self: TrackSource;
   readonly #announcements: Announcements;
   readonly #prefix: string;
   readonly #excludeHop: bigint;
-  /** What the remote believes to be there. */
+  /** What the remote was told to be there. */
   readonly #told = new Map<string, Route>();
+  readonly #changes = new Map<string, Change>();
   #cancels: Cancel[] = [];
-  /** Collects what is there at first, which the oldest and newest versions count. */
-  #initial: Map<string, Route> | undefined = new Map();
+  /** What there was at first, which the oldest and newest versions count: it is told whatever became of it. */
+  readonly #initial = new Map<string, Route>();
+  #collecting = true;
 
   /** `self`: the remote as a source, whose own broadcasts it is not told of. */
   constructor(
@@ -47,7 +65,9 @@ export class Announcer implements Watcher {
     for (const covered of coveredPrefixes(session.grant.get, relative)) {
       this.#cancels.push(session.origin.watch(joinPath(session.grant.root, covered), this));
     }
-    this.#sendInitial();
+    this.#collecting = false;
+    this.#tellFirst();
+    this.#cancels.push(announcements.feed(() => this.#tellNext()));
   }
 
   close(): void {
@@ -55,32 +75,21 @@ export class Announcer implements Watcher {
     this.#cancels = [];
     for (const path of this.#told.keys()) this.#session.traffic.unannounced(path);
     this.#told.clear();
+    this.#initial.clear();
+    this.#changes.clear();
   }
 
   onRoutes(path: string, routes: readonly Route[]): void {
     const { origin, grant } = this.#session;
     if (!grant.cluster && !origin.shows(path, this.#prefix)) return;
     const route = routes.find((candidate) => this.#visible(candidate));
-    if (this.#initial !== undefined) {
+    if (this.#collecting) {
       if (route !== undefined) this.#initial.set(path, route);
       return;
     }
-    const before = this.#told.get(path);
-    if (route === undefined) {
-      if (before === undefined) return;
-      this.#told.delete(path);
-      this.#session.traffic.unannounced(path);
-      this.#announcements.ended(this.#suffix(path));
-      return;
-    }
-    this.#told.set(path, route);
-    if (before === undefined) this.#session.traffic.announced(path);
-    if (before !== undefined && sameAnnouncement(before, route)) return;
-    if (before !== undefined && !this.#announcements.replaces) {
-      if (samePublisher(before, route)) return;
-      this.#announcements.ended(this.#suffix(path));
-    }
-    this.#announcements.active(this.#suffix(path), route.hops);
+    const interrupted = route === undefined || (this.#changes.get(path)?.interrupted ?? false);
+    this.#changes.set(path, { route, interrupted });
+    this.#announcements.wake();
   }
 
   /** Not the remote's own, nothing that came through it, and among seed-style peers nothing from another peer. */
@@ -91,16 +100,51 @@ export class Announcer implements Watcher {
     return !(this.#session.grant.cluster && !this.#announcements.carriesHops && route.source.cluster);
   }
 
-  #sendInitial(): void {
-    const initial = this.#initial!;
-    this.#initial = undefined;
-    for (const [path, route] of initial) {
-      this.#told.set(path, route);
-      this.#session.traffic.announced(path);
+  #tellFirst(): void {
+    const suffixes = [...this.#initial.keys()].map((path) => this.#suffix(path));
+    if (!this.#announcements.begin(suffixes)) return;
+    for (const [path, route] of this.#initial) this.#nowTold(path, route);
+    this.#initial.clear();
+  }
+
+  /** The next of what is to be told; false: there is none. */
+  #tellNext(): boolean {
+    for (const [path, route] of this.#initial) {
+      this.#initial.delete(path);
+      this.#nowTold(path, route);
+      this.#announcements.active(this.#suffix(path), route.hops);
+      return true;
     }
-    this.#announcements.initial(
-      [...initial].map(([path, { hops }]) => ({ suffix: this.#suffix(path), hops })),
-    );
+    for (const [path, change] of this.#changes) {
+      this.#changes.delete(path);
+      this.#tell(path, change);
+      return true;
+    }
+    return false;
+  }
+
+  #tell(path: string, { route, interrupted }: Change): void {
+    const { replaces } = this.#announcements;
+    const before = this.#told.get(path);
+    if (route === undefined) {
+      if (before === undefined) return;
+      this.#told.delete(path);
+      this.#session.traffic.unannounced(path);
+      this.#announcements.ended(this.#suffix(path));
+      return;
+    }
+    this.#nowTold(path, route);
+    if (before !== undefined && !interrupted) {
+      if (sameAnnouncement(before, route)) return;
+      if (!replaces && samePublisher(before, route)) return;
+    }
+    if (before !== undefined && (interrupted || !replaces)) this.#announcements.ended(this.#suffix(path));
+    this.#announcements.active(this.#suffix(path), route.hops);
+  }
+
+  #nowTold(path: string, route: Route): void {
+    if (!this.#told.has(path)) this.#session.traffic.announced(path);
+    this.#told.set(path, route);
   }
 
   #suffix(path: string): string {

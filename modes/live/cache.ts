@@ -1,6 +1,9 @@
 import type { Group } from "./group.ts";
 
-/** Counts the bytes of all held groups and says which must go. */
+/**
+ * Counts the memory of all groups, from their first byte until nobody writes, reads or holds them, and says which must
+ * go. So what a slow subscriber has still to read counts too, and is the first to go.
+ */
 export class GroupCache {
   readonly #maxBytes: number;
   /** Groups that are no track's latest, in the order they ceased to be. */
@@ -15,7 +18,7 @@ export class GroupCache {
     return this.#bytes;
   }
 
-  /** Counts bytes added to a held group. False: there is no room even without the old groups. */
+  /** Counts what a group takes, or takes more. False: there is no room even without the old groups. */
   grow(bytes: number): boolean {
     this.#bytes += bytes;
     while (this.#bytes > this.#maxBytes) {
@@ -31,9 +34,9 @@ export class GroupCache {
     this.#old.set(group, evict);
   }
 
-  /** The group is held no longer. */
+  /** The group is gone, with all the weight it has. */
   release(group: Group): void {
     this.#old.delete(group);
-    this.#bytes -= group.bytes;
+    this.#bytes -= group.weightBytes;
   }
 }

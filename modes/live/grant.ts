@@ -44,3 +44,9 @@ export function coveredPrefixes(granted: readonly string[], prefix: string): str
   if (covers(granted, prefix)) return [prefix];
   return granted.filter((grant) => hasPrefix(prefix, grant));
 }
+
+/** The prefixes without those that lie within another. */
+export const outermost = (prefixes: readonly string[]): string[] =>
+  [...new Set(prefixes)].filter((prefix, _, all) =>
+    all.every((other) => other === prefix || !hasPrefix(other, prefix)),
+  );

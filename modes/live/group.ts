@@ -1,4 +1,4 @@
-import { LiveProtocolError } from "#wire/live/error-code.ts";
+import { LiveProtocolError, liveError } from "#wire/live/error-code.ts";
 import { FrameConverter } from "#wire/live/frames.ts";
 import type { FrameClass, StoredFrameClass } from "#wire/live/version.ts";
 import { FrameCounter } from "./frame-counter.ts";
@@ -21,6 +21,16 @@ export class GroupBody {
   bytes = 0;
   state: "open" | "complete" | number = "open";
   readonly #readers: BodyReader[] = [];
+  readonly #onUnread: () => void;
+
+  /** `onUnread` is called when the last reader has gone. */
+  constructor(onUnread: () => void) {
+    this.#onUnread = onUnread;
+  }
+
+  get read(): boolean {
+    return this.#readers.length > 0;
+  }
 
   append(chunk: Uint8Array, frames: number, payload: number): void {
     this.chunks.push(chunk);
@@ -36,6 +46,15 @@ export class GroupBody {
     for (const reader of [...this.#readers]) reader.onMore(0);
   }
 
+  /** Lets go of the bytes: whoever has not read them yet sees a reset, and for the last time what it misses. */
+  evict(code: number): void {
+    this.state = code;
+    for (const reader of [...this.#readers]) reader.onMore(0);
+    this.chunks.length = 0;
+    this.chunkFrames.length = 0;
+    this.chunkPayload.length = 0;
+  }
+
   add(reader: BodyReader): void {
     this.#readers.push(reader);
   }
@@ -45,11 +64,16 @@ export class GroupBody {
     if (at < 0) return;
     this.#readers[at] = this.#readers[this.#readers.length - 1]!;
     this.#readers.pop();
+    if (this.#readers.length === 0) this.#onUnread();
   }
 }
 
 /** A chunk that is a small part of its slab is copied, so that a few bytes do not keep 64 KiB alive. */
 const slabShare = 4;
+
+/** What a group and each of its chunks take beside their bytes, roughly: many small ones are not free. */
+const groupOverheadBytes = 512;
+const chunkOverheadBytes = 96;
 
 /** The group in a class that is not its own. */
 interface Conversion {
@@ -65,11 +89,13 @@ export class Group {
   readonly openedAt: number;
   readonly #own: StoredFrameClass;
   readonly #frameMaxBytes: number;
-  readonly #body = new GroupBody();
+  readonly #body = new GroupBody(() => this.#becameIdle());
   readonly #counter: FrameCounter;
   /** When each chunk came: the timestamps of frames that have none. */
   readonly #arrivedAt: number[] = [];
   #conversions: Conversion[] | undefined;
+  #weightBytes = groupOverheadBytes;
+  #evicted = false;
 
   constructor(sequence: number, frameClass: StoredFrameClass, openedAt: number, frameMaxBytes: number) {
     this.sequence = sequence;
@@ -82,7 +108,13 @@ export class Group {
   /** When a newer group took its place as the latest. */
   supersededAt: number | undefined;
 
-  /** Bytes kept alive; a conversion shares them. */
+  /** Called when nobody writes or reads it any more. */
+  onIdle: () => void = () => {};
+
+  /** Called when it has come to take so many bytes of memory more: the publisher's, or those of a conversion. */
+  onGrown: (bytes: number) => void = () => {};
+
+  /** Payload and frame headers. */
   get bytes(): number {
     return this.#body.bytes;
   }
@@ -94,6 +126,22 @@ export class Group {
 
   get payloadBytes(): number {
     return this.#counter.bytes;
+  }
+
+  /** Memory it takes, nearly. */
+  get weightBytes(): number {
+    return this.#weightBytes;
+  }
+
+  /** Nobody writes or reads it. */
+  get idle(): boolean {
+    if (this.#body.state === "open" || this.#body.read) return false;
+    return !this.#conversions?.some(({ body }) => body.read);
+  }
+
+  /** Its bytes were let go of. */
+  get evicted(): boolean {
+    return this.#evicted;
   }
 
   get state(): GroupBody["state"] {
@@ -108,12 +156,24 @@ export class Group {
     const { frames, bytes } = this.#counter;
     this.#counter.push(kept);
     this.#body.append(kept, this.#counter.frames - frames, this.#counter.bytes - bytes);
-    if (this.#conversions !== undefined) for (const to of this.#conversions) push(to, kept, arrivedAt);
+    let grown = kept.length + chunkOverheadBytes;
+    if (this.#conversions !== undefined)
+      for (const to of this.#conversions) grown += push(to, kept, arrivedAt);
+    this.#grow(grown);
   }
 
   end(state: "complete" | number): void {
     this.#body.end(state);
     if (this.#conversions !== undefined) for (const { body } of this.#conversions) body.end(state);
+    this.#becameIdle();
+  }
+
+  /** There is no memory for it any more. */
+  evict(): void {
+    this.#evicted = true;
+    this.#body.evict(liveError.evicted);
+    if (this.#conversions !== undefined)
+      for (const { body } of this.#conversions) body.evict(liveError.evicted);
   }
 
   /** The group in `frameClass`; converted on first use, once for everybody. */
@@ -126,11 +186,21 @@ export class Group {
     if (known !== undefined) return known;
     const conversion = this.#convert(frameClass);
     this.#conversions = [...(this.#conversions ?? []), conversion];
+    this.#grow(conversion.body.chunks.length * chunkOverheadBytes);
     return conversion;
   }
 
+  #grow(bytes: number): void {
+    this.#weightBytes += bytes;
+    this.onGrown(bytes);
+  }
+
+  #becameIdle(): void {
+    if (this.idle) this.onIdle();
+  }
+
   #convert(frameClass: FrameClass): Conversion {
-    const body = new GroupBody();
+    const body = new GroupBody(() => this.#becameIdle());
     const converter = new FrameConverter(this.#own, frameClass, this.#frameMaxBytes, (chunk, frames) =>
       body.append(chunk, frames, frames === 0 ? chunk.length : 0),
     );
@@ -143,13 +213,18 @@ export class Group {
   }
 }
 
-/** Frames that make no sense end the group for those who need them converted; the others get them as they are. */
-function push(to: Conversion, chunk: Uint8Array, arrivedAt: number): void {
-  if (to.body.state !== "open") return;
+/**
+ * Frames that make no sense end the group for those who need them converted; the others get them as they are.
+ * Answers by how much the conversion's weight has grown: it shares the payload.
+ */
+function push(to: Conversion, chunk: Uint8Array, arrivedAt: number): number {
+  if (to.body.state !== "open") return 0;
+  const before = to.body.chunks.length;
   try {
     to.converter.push(chunk, arrivedAt);
   } catch (error) {
     if (!(error instanceof LiveProtocolError)) throw error;
     to.body.end(error.code);
   }
+  return (to.body.chunks.length - before) * chunkOverheadBytes;
 }

@@ -1,3 +1,4 @@
+import type { Cancel } from "#core/clock.ts";
 import { encodeAnnounceInit, encodeAnnouncement, encodeAnnounceOk } from "#wire/live/announce.ts";
 import type { LiteVersion } from "#wire/live/version.ts";
 import type { Announcements } from "./announcer.ts";
@@ -20,13 +21,13 @@ export class LiteAnnouncements implements Announcements {
     this.replaces = version >= 5;
   }
 
-  initial(broadcasts: readonly { suffix: string; hops: readonly bigint[] }[]): void {
+  begin(suffixes: readonly string[]): boolean {
     if (this.#version <= 2) {
-      this.#output.send(encodeAnnounceInit(broadcasts.map(({ suffix }) => suffix)));
-      return;
+      this.#output.send(encodeAnnounceInit(suffixes));
+      return true;
     }
-    if (this.#version >= 5) this.#output.send(encodeAnnounceOk(this.#originId, broadcasts.length));
-    for (const { suffix, hops } of broadcasts) this.active(suffix, hops);
+    if (this.#version >= 5) this.#output.send(encodeAnnounceOk(this.#originId, suffixes.length));
+    return false;
   }
 
   active(suffix: string, hops: readonly bigint[]): void {
@@ -37,5 +38,13 @@ export class LiteAnnouncements implements Announcements {
 
   ended(suffix: string): void {
     this.#output.send(encodeAnnouncement({ active: false, suffix, hops: [] }, this.#version));
+  }
+
+  feed(next: () => boolean): Cancel {
+    return this.#output.feed(next);
+  }
+
+  wake(): void {
+    this.#output.wake();
   }
 }

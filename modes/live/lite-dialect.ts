@@ -1,4 +1,5 @@
 import { concatBytes } from "#core/bytes.ts";
+import type { Cancel } from "#core/clock.ts";
 import { decodeAnnounceRequest } from "#wire/live/announce.ts";
 import { encodeType } from "#wire/live/encoder.ts";
 import { LiveProtocolError, liveError } from "#wire/live/error-code.ts";
@@ -7,7 +8,7 @@ import { decodeSetup, encodeSetup } from "#wire/live/setup.ts";
 import { StreamBuffer } from "#wire/live/stream-buffer.ts";
 import { bidiType, uniType } from "#wire/live/stream-type.ts";
 import { decodeSubscribe } from "#wire/live/subscribe.ts";
-import { decodeFetch, decodeTrackName, encodeTrackInfo } from "#wire/live/track.ts";
+import { decodeFetch, decodeTrackName, encodeTrackInfo, type TrackInfo } from "#wire/live/track.ts";
 import type { BidiStream, ReceiveStream } from "#wire/live/transport.ts";
 import { frameClassOf, type LiteVersion } from "#wire/live/version.ts";
 import { Announcer } from "./announcer.ts";
@@ -32,6 +33,8 @@ export class LiteDialect implements Dialect {
   readonly #servings = new Map<number, Serving>();
   readonly #announcers = new Set<Announcer>();
   readonly #fetches = new Set<FetchServing>();
+  /** Requests for a track's properties that wait for its publisher. */
+  readonly #descriptions = new Set<Cancel>();
   #setupSeen = false;
   #refusesGet = false;
 
@@ -90,6 +93,7 @@ export class LiteDialect implements Dialect {
     for (const announcer of this.#announcers) announcer.close();
     for (const serving of [...this.#servings.values()]) serving.close();
     for (const fetch of [...this.#fetches]) fetch.close();
+    for (const cancel of this.#descriptions) cancel();
     this.source.close(!clean);
     this.#outbox.clear();
   }
@@ -123,9 +127,12 @@ export class LiteDialect implements Dialect {
   #receiveSetup(stream: ReceiveStream, input: StreamBuffer, fin: boolean): void {
     if (this.#setupSeen) throw new LiveProtocolError("a second setup");
     this.#setupSeen = true;
+    let done = false;
     const read = () => {
+      if (done) return void input.takeRest();
       const body = input.takeMessage();
       if (body === undefined) return;
+      done = true;
       const { role } = decodeSetup(body);
       this.#refusesGet = role === "publisher";
       if (role === "publisher" && this.#session.grant.put.length === 0) {
@@ -249,17 +256,27 @@ export class LiteDialect implements Dialect {
       stream.abort(liveError.notFound);
       return;
     }
-    const cancel = track.whenInfo((info) => {
-      if (typeof info === "number") return stream.abort(info);
+    stream.onInput = (input) => void input.takeRest();
+    const tell = (info: TrackInfo) => {
       stream.output.send(encodeTrackInfo(info));
       stream.output.finish();
+    };
+    if (track.info !== undefined) {
+      tell(track.info);
+      return;
+    }
+    const cancel = track.whenInfo((info) => {
+      this.#descriptions.delete(cancel);
+      if (typeof info === "number") stream.abort(info);
+      else tell(info);
     });
-    this.#session.origin.start(track);
+    this.#descriptions.add(cancel);
     stream.onAbort = () => {
       cancel();
+      this.#descriptions.delete(cancel);
       stream.abort(liveError.cancel);
     };
-    stream.onInput = (input) => void input.takeRest();
+    this.#session.origin.start(track);
   }
 
   #fetch(stream: ControlStream, body: Uint8Array): void {
@@ -268,6 +285,10 @@ export class LiteDialect implements Dialect {
     const group = track?.group(sequence);
     if (track === undefined || group === undefined) {
       stream.abort(liveError.notFound);
+      return;
+    }
+    if (this.#fetches.size >= this.#session.limits.subscriptionsMax) {
+      stream.abort(liveError.bounds);
       return;
     }
     const { metrics, traffic } = this.#session;

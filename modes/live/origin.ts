@@ -77,6 +77,12 @@ export class Origin {
     return this.#broadcasts.size;
   }
 
+  get watcherCount(): number {
+    let count = 0;
+    for (const watchers of this.#watchers.values()) count += watchers.size;
+    return count;
+  }
+
   find(path: string): Broadcast | undefined {
     return this.#broadcasts.get(path);
   }

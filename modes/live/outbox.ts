@@ -55,7 +55,8 @@ export class OutgoingGroup implements BodyReader {
   }
 
   onMore(added: number): void {
-    this.#outbox.more(this, added);
+    if (this.group.evicted) this.#outbox.skip(this, liveError.evicted);
+    else this.#outbox.more(this, added);
   }
 
   get backlogBytes(): number {
@@ -181,10 +182,10 @@ export class Outbox {
   }
 
   /** The subscriber was too slow for this group. */
-  skip(outgoing: OutgoingGroup): void {
+  skip(outgoing: OutgoingGroup, code: number = liveError.old): void {
     this.#metrics.groupsSkipped++;
     outgoing.countStale();
-    this.drop(outgoing);
+    this.drop(outgoing, code);
   }
 
   /** Writes as much as the transport takes. */
@@ -267,11 +268,15 @@ export class Outbox {
 
 const isNewer = (a: OutgoingGroup, b: OutgoingGroup): boolean => a.group.sequence > b.group.sequence;
 
+/**
+ * The order of all groups of a session. Where subscriptions are equally urgent, those in order go before the others:
+ * their oldest group and the others' newest cannot be weighed against each other without going in circles.
+ */
 function moreUrgent(a: OutgoingGroup, b: OutgoingGroup): boolean {
   const one = a.subscription;
   const other = b.subscription;
   if (one.priority !== other.priority) return one.priority > other.priority;
   if (one.trackPriority !== other.trackPriority) return one.trackPriority > other.trackPriority;
-  if (one === other && one.ordered) return a.group.sequence < b.group.sequence;
-  return a.group.sequence > b.group.sequence;
+  if (one.ordered !== other.ordered) return one.ordered;
+  return one.ordered ? a.group.sequence < b.group.sequence : a.group.sequence > b.group.sequence;
 }

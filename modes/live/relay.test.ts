@@ -283,6 +283,43 @@ describe("announcements", () => {
     assert.equal(viewer.payload(0), "again");
   });
 
+  test("of one path: the newer is served, whichever version either speaks", async () => {
+    for (const [one, other] of [
+      [2, 5],
+      [5, 2],
+      [3, 5],
+      [4, 2],
+    ] as const) {
+      const { clock, relay } = scene();
+      const publishers = [new FakePublisher(), new FakePublisher()];
+      for (const [at, version] of [one, other].entries()) {
+        const client = clientOf(relay, clock, { version: named(version) });
+        client.local.origin.announce("cam", publishers[at]!, []);
+        await settle();
+      }
+      view(relay, "cam", "v", new FakeViewer());
+      await settle();
+      assert.deepEqual(
+        publishers.map(({ asked }) => asked.length),
+        [0, 1],
+        `${one} then ${other}`,
+      );
+    }
+  });
+
+  test("below prefixes that overlap come once, and go once", async () => {
+    const { clock, relay } = scene();
+    const client = clientOf(relay, clock, { grant: { ...openGrant(), put: ["room", "", "room/a", "room"] } });
+    const diary = new Diary();
+    relay.origin.watch("", diary);
+    const publisher = new FakePublisher();
+    client.local.origin.announce("room/a/cam", publisher, []);
+    await settle();
+    client.local.origin.unannounce("room/a/cam", publisher, false);
+    await settle();
+    assert.deepEqual(diary.lines, ["+room/a/cam", "-room/a/cam"]);
+  });
+
   test("linger when a publisher vanishes without a word, and end at once when it says goodbye", async () => {
     const { clock, relay } = scene();
     const polite = clientOf(relay, clock);
@@ -433,13 +470,14 @@ describe("memory", () => {
   });
 
   test("old groups are dropped by age and by bytes, the latest stays", async () => {
-    const { clock, relay } = scene({ cacheMaxBytes: 1_000, cacheMaxMs: 5_000 });
+    const { clock, relay } = scene({ cacheMaxBytes: 20_000, cacheMaxMs: 5_000 });
     const publisher = new FakePublisher();
     relay.origin.announce("cam", publisher, []);
     view(relay, "cam", "v", new FakeViewer());
     const track = relay.origin.track("cam", "v")!;
     for (let sequence = 0; sequence < 100; sequence++) publisher.asked[0]!.group(sequence, "x".repeat(60));
-    assert.ok(relay.cache.bytes <= 1_000);
+    assert.ok(relay.cache.bytes <= 20_000);
+    assert.ok(track.heldFrom(0).length > 20);
     assert.equal(track.latest?.sequence, 99);
     await clock.advance(6_000);
     publisher.asked[0]!.group(100, "y");
@@ -449,6 +487,96 @@ describe("memory", () => {
       track.heldFrom(0).map((group) => group.sequence),
       [99, 100, 101],
     );
+  });
+
+  test("what a subscriber that does not read has still to get counts, and is the first to go", async () => {
+    const { clock, relay } = scene({ cacheMaxBytes: 100_000, cacheMaxMs: 0 });
+    const publisher = new FakePublisher();
+    relay.origin.announce("cam", publisher, []);
+    const client = clientOf(relay, clock);
+    await settle();
+    const viewer = new FakeViewer({ latencyMaxMs: 1_000_000 });
+    view(client.local, "cam", "v", viewer);
+    await settle();
+    client.toClient.stalled = true;
+    for (let sequence = 0; sequence < 500; sequence++) {
+      publisher.asked[0]!.group(sequence, "x".repeat(60), "y".repeat(60));
+      await clock.advance(10);
+      assert.ok(relay.cache.bytes <= 100_000);
+    }
+    assert.ok(relay.cache.bytes > 90_000);
+    client.toClient.stalled = false;
+    client.server.drained();
+    await settle();
+    assert.equal(viewer.payload(499), `${"x".repeat(60)},${"y".repeat(60)}`);
+    assert.ok(viewer.groups.length < 200);
+    publisher.asked[0]!.group(500);
+    await clock.advance(10);
+    publisher.asked[0]!.group(501);
+    await clock.advance(10);
+    assert.ok(relay.cache.bytes < 5_000, `${relay.cache.bytes}`);
+  });
+
+  test("groups of many small pieces, and many empty groups, count for what they take", () => {
+    const { relay } = scene({ cacheMaxBytes: 100_000 });
+    const publisher = new FakePublisher();
+    relay.origin.announce("cam", publisher, []);
+    view(relay, "cam", "v", new FakeViewer());
+    const track = relay.origin.track("cam", "v")!;
+    for (let sequence = 0; sequence < 1_000; sequence++) publisher.asked[0]!.group(sequence);
+    assert.ok(track.heldFrom(0).length < 200);
+    const group = publisher.asked[0]!.open(1_000);
+    let pieces = 0;
+    while (publisher.asked[0]!.sink.append(group, Uint8Array.of(0))) pieces++;
+    assert.ok(pieces < 1_100, `${pieces}`);
+    assert.ok(relay.cache.bytes <= 100_000);
+  });
+
+  test("groups that a publisher leaves open are bounded too", () => {
+    const { clock, relay } = scene({ cacheMaxBytes: 100_000, cacheMaxMs: 0 });
+    const publisher = new FakePublisher();
+    relay.origin.announce("cam", publisher, []);
+    view(relay, "cam", "v", new FakeViewer());
+    const open = Array.from({ length: 100 }, (_, sequence) => publisher.asked[0]!.open(sequence, "begun"));
+    void clock.advance(10_000);
+    const piece = Buffer.alloc(1_000);
+    for (let round = 0; round < 10; round++) {
+      for (const group of open) publisher.asked[0]!.sink.append(group, piece);
+      assert.ok(relay.cache.bytes <= 100_000);
+    }
+    const held = open.reduce((bytes, group) => bytes + group.body("B").chunks.length * 1_000, 0);
+    assert.ok(held <= 200_000, `${held}`);
+  });
+
+  test("a group that was lost half way is taken again whole, for those there are and those to come", () => {
+    const { relay } = scene();
+    const publisher = new FakePublisher();
+    relay.origin.announce("cam", publisher, [7n]);
+    const [early, late] = [new FakeViewer(), new FakeViewer()];
+    view(relay, "cam", "v", early);
+    publisher.asked[0]!.sink.endGroup(publisher.asked[0]!.open(0, "half"), 24);
+    const other = new FakePublisher();
+    relay.origin.announce("cam", other, [7n]);
+    assert.equal(other.asked.length, 1);
+    other.asked[0]!.group(0, "half", "and half");
+    view(relay, "cam", "v", late);
+    assert.deepEqual(early.sequences, [0, 0]);
+    assert.equal(late.payload(0), "half,and half");
+    assert.equal(other.asked[0]!.sink.openGroup(0), undefined);
+  });
+
+  test("a group that is gone for its age is not taken a second time", async () => {
+    const { clock, relay } = scene({ cacheMaxMs: 1_000 });
+    const publisher = new FakePublisher();
+    relay.origin.announce("cam", publisher, []);
+    const viewer = new FakeViewer();
+    view(relay, "cam", "v", viewer);
+    for (const sequence of [0, 1, 2]) {
+      publisher.asked[0]!.group(sequence, "x");
+      await clock.advance(2_000);
+    }
+    assert.equal(publisher.asked[0]!.sink.openGroup(0), undefined);
+    assert.deepEqual(viewer.sequences, [0, 1, 2]);
   });
 
   test("a group that outgrows its limit is given up", async () => {

@@ -1,3 +1,4 @@
+import { unknownOrigin } from "#wire/live/announce.ts";
 import { LiveProtocolError, liveError } from "#wire/live/error-code.ts";
 import { covers } from "./grant.ts";
 import { isClusterPath, joinPath, normalizePath } from "./path.ts";
@@ -77,7 +78,8 @@ export class AnnouncedHere {
       this.end(name);
       return false;
     }
-    this.#all.add(path, this, hops);
+    // The remote is a hop like any other, even if what it speaks has no name for it.
+    this.#all.add(path, this, hops.length > 0 ? hops : [unknownOrigin]);
     this.#paths.add(path);
     return true;
   }

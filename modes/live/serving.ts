@@ -4,6 +4,7 @@ import type { Subscribe, SubscribeOptions } from "#wire/live/subscribe.ts";
 import type { Group } from "./group.ts";
 import type { Outbox, OutboxSubscription, OutgoingGroup } from "./outbox.ts";
 import type { SessionContext } from "./session-context.ts";
+import { lateGroupsMs } from "./sourcing.ts";
 import type { Track, TrackSubscriber } from "./track.ts";
 import type { Traffic } from "./traffic.ts";
 
@@ -39,7 +40,12 @@ export class Serving implements TrackSubscriber, OutboxSubscription {
   #cancel: Cancel | undefined;
   /** Where the subscription begins: as asked for, or at the latest group there was. */
   readonly #floor: number;
+  #smallest = Number.POSITIVE_INFINITY;
   #largest = -1;
+  /** Groups given within the range asked for. */
+  #given = 0;
+  /** Waits for groups of the range that its last has overtaken. */
+  #cancelLast: Cancel | undefined;
   #complete = false;
   #over = false;
 
@@ -91,11 +97,20 @@ export class Serving implements TrackSubscriber, OutboxSubscription {
     this.#largest = Math.max(this.#largest, sequence);
     const { endGroup } = this.options;
     if (endGroup === undefined || sequence <= endGroup) {
+      this.#smallest = Math.min(this.#smallest, sequence);
+      this.#given++;
       this.#session.metrics.groupsOut++;
       this.#outgoing.add(this.#outbox.add(this, group));
       this.#skipOld();
     }
-    if (endGroup !== undefined && sequence >= endGroup) this.onComplete();
+    if (endGroup !== undefined) this.#completeAt(endGroup);
+  }
+
+  /** Streams overtake each other: those before the last may come after it, or never. */
+  #completeAt(endGroup: number): void {
+    if (this.#largest < endGroup) return;
+    if (this.#given > endGroup - this.#smallest) this.onComplete();
+    else this.#cancelLast ??= this.#session.clock.after(lateGroupsMs, () => this.onComplete());
   }
 
   /** What came first is the oldest: it goes while it is stale, or there are too many. */
@@ -155,6 +170,7 @@ export class Serving implements TrackSubscriber, OutboxSubscription {
     if (this.#over) return;
     this.#over = true;
     this.#cancel?.();
+    this.#cancelLast?.();
     for (const outgoing of [...this.#outgoing]) this.#outbox.drop(outgoing, liveError.cancel);
     this.#session.traffic.unsubscribed(this.#track.broadcast);
     say();

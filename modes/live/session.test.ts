@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
+import { bytesInUse } from "#tests/support/heap.ts";
 import { hex } from "#tests/support/hex.ts";
 import { FakePublisher, FakeViewer, muxPair, openGrant, relayOn, view } from "#tests/support/live-pair.ts";
 import { RawSession } from "#tests/support/raw-session.ts";
@@ -175,6 +176,38 @@ describe("a session of 05", () => {
     assert.ok(subscription.fin);
   });
 
+  test("a range waits a little for groups that its last has overtaken, and no longer", async () => {
+    for (const comes of [true, false]) {
+      const { raw, relay, clock } = await scene(5);
+      const publisher = new FakePublisher();
+      relay.origin.announce("cam", publisher, []);
+      // Groups 3 to 5.
+      const subscription = raw.bidi(hex("02 0c 00 0363616d 0176 00 00 00 04 06"));
+      await settle();
+      for (const sequence of [3, 5]) publisher.asked[0]!.group(sequence, "x");
+      await settle();
+      assert.equal(subscription.fin, false);
+      if (comes) publisher.asked[0]!.group(4, "x");
+      else await clock.advance(500);
+      await settle();
+      assert.equal(subscription.fin, true);
+      const groups = raw.unis.slice(1).map((uni) => uni.bytes[3]);
+      assert.deepEqual(groups.toSorted(), comes ? [3, 4, 5] : [3, 5]);
+    }
+  });
+
+  test("that is over waits for no publisher's answer any more", async () => {
+    const { raw, relay, pair } = await scene(5);
+    const publisher = new FakePublisher();
+    publisher.accepts = false;
+    relay.origin.announce("cam", publisher, []);
+    raw.bidi(hex("06 06 0363616d 0176"));
+    await settle();
+    pair.server.lost("gone");
+    const track = relay.origin.track("cam", "v")!;
+    assert.equal(track.infoWaiterCount, 0);
+  });
+
   test("fetches a group that is held, and one that is still growing; not one that is gone", async () => {
     const { raw, relay } = await scene(5);
     const publisher = new FakePublisher();
@@ -218,6 +251,82 @@ describe("a session of 05", () => {
     await settle();
     assert.equal(raw.bidis[1]?.bytes.toString().slice(-22), "https://other.example/");
     assert.equal(relay.open, false);
+  });
+});
+
+describe("a watch", () => {
+  test("of more broadcasts than a control stream may hold is told of them all, and of what became of them", async () => {
+    const { raw, relay } = await scene(5);
+    const publisher = new FakePublisher();
+    const names = Array.from({ length: 5_000 }, (_, at) => `a-broadcast-with-a-name-of-some-length-${at}`);
+    for (const name of names) relay.origin.announce(name, publisher, []);
+    const watch = raw.bidi(hex("01 02 00 00"));
+    for (let round = 0; round < 20; round++) await settle();
+    assert.equal(raw.end, undefined);
+    assert.ok(watch.bytes.includes(names.at(-1)!));
+    for (const name of names) relay.origin.unannounce(name, publisher, false);
+    for (let round = 0; round < 20; round++) await settle();
+    assert.equal(raw.end, undefined);
+    assert.equal(watch.bytes.toString("latin1").split("a-broadcast").length, 10_001);
+  });
+
+  test("that is not read while a broadcast ends and begins again hears of both", async () => {
+    const { raw, relay, pair } = await scene(4);
+    const publisher = new FakePublisher();
+    relay.origin.announce("cam", publisher, [7n]);
+    const watch = raw.bidi(hex("01 02 00 00"));
+    await settle();
+    const before = watch.hex.length;
+    pair.toClient.stalled = true;
+    for (let round = 0; round < 1_000; round++) {
+      relay.origin.unannounce("cam", publisher, false);
+      relay.origin.announce("cam", publisher, [7n]);
+    }
+    await settle();
+    pair.toClient.stalled = false;
+    pair.server.drained();
+    await settle();
+    assert.match(watch.hex.slice(before), /^06000363616d00..010363616d0207c0[0-9a-f]{14}$/);
+  });
+});
+
+describe("what a remote cannot do", () => {
+  test("is open streams in the message it closes the session with", async () => {
+    const { relay, pair } = await scene(5);
+    const publisher = new FakePublisher();
+    relay.origin.announce("cam", publisher, []);
+    const subscribe = hex("0e 00 00 0e 02 0c 00 0363616d 0176 00 00 00 00 00");
+    pair.server.receive(Buffer.concat([hex("1d 00 00"), subscribe]));
+    await settle();
+    assert.equal(relay.sessionCount, 0);
+    assert.equal(publisher.asked.length, 0);
+    assert.equal(relay.metrics.subscriptionsOpened, 0);
+  });
+
+  test("is go on with a message after something in it broke a rule", async () => {
+    const { relay, pair } = await scene(5);
+    const publisher = new FakePublisher();
+    relay.origin.announce("cam", publisher, []);
+    const tooLong = hex("0e 00 00 09 02 c000010000000000");
+    const subscribe = hex("0e 04 00 0e 02 0c 00 0363616d 0176 00 00 00 00 00");
+    pair.server.receive(Buffer.concat([tooLong, subscribe]));
+    await settle();
+    assert.equal(relay.sessionCount, 0);
+    assert.equal(publisher.asked.length, 0);
+  });
+
+  test("is make us keep what it sends on the stream that asks it to go", async () => {
+    const { raw, relay, pair } = await scene(5);
+    relay.drain("");
+    await settle();
+    const before = bytesInUse();
+    for (let round = 0; round < 100; round++) {
+      raw.bidis.at(-1)!.answer(new Uint8Array(50_000));
+      await settle();
+      pair.toServer.messages.length = 0;
+      raw.bidis.at(-1)!.bytes = Buffer.alloc(0);
+    }
+    assert.ok(bytesInUse() - before < 1_000_000, `${bytesInUse() - before}`);
   });
 });
 

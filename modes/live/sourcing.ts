@@ -5,7 +5,6 @@ import {
   decodeAnnouncement,
   decodeAnnounceOk,
   encodeAnnounceRequest,
-  unknownOrigin,
 } from "#wire/live/announce.ts";
 import { encodeType } from "#wire/live/encoder.ts";
 import { LiveProtocolError, liveError } from "#wire/live/error-code.ts";
@@ -22,6 +21,7 @@ import { decodeTrackInfo, encodeTrackName, type TrackInfo } from "#wire/live/tra
 import type { ReceiveStream } from "#wire/live/transport.ts";
 import { frameClassOf, type LiteVersion, type StoredFrameClass } from "#wire/live/version.ts";
 import { ControlStream } from "./control-stream.ts";
+import { outermost } from "./grant.ts";
 import type { Group } from "./group.ts";
 import { joinPath, stripPrefix } from "./path.ts";
 import { type AnnouncedHere, RemoteBroadcasts } from "./remote-broadcasts.ts";
@@ -33,7 +33,10 @@ const infoOfOldVersions: TrackInfo = { priority: 0, ordered: false, latencyMaxMs
 
 const okOfOldVersions = { kind: "ok" } as const;
 
-/** How long after the end of a subscription groups are still taken, where it was not said which is the last. */
+/**
+ * Streams overtake each other: how long groups are still taken after the end of a subscription that does not say which is
+ * the last, and how long the last group of a range waits for those before it.
+ */
 export const lateGroupsMs = 500;
 
 /**
@@ -62,7 +65,7 @@ export class Sourcing implements TrackSource {
 
   /** Asks what the remote has, wherever it may publish. */
   start(): void {
-    for (const prefix of this.#session.grant.put) this.#askAnnouncements(prefix);
+    for (const prefix of outermost(this.#session.grant.put)) this.#askAnnouncements(prefix);
   }
 
   subscribe(
@@ -149,7 +152,8 @@ export class Sourcing implements TrackSource {
       here.end(name);
       return;
     }
-    here.announce(name, responder === undefined || responder === unknownOrigin ? hops : [...hops, responder]);
+    // Up to 04 the remote is among the hops already, where its version has any.
+    here.announce(name, responder === undefined ? hops : [...hops, responder]);
   }
 }
 
@@ -238,6 +242,7 @@ class Subscription implements SourceSubscription {
     stream.onInput = (input) => {
       const body = input.takeMessage();
       if (body === undefined) return;
+      stream.onInput = (rest) => void rest.takeRest();
       this.#infoStream = undefined;
       stream.onAbort = () => {};
       // Not before: an end of ours would take the request back.

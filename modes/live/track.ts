@@ -67,6 +67,8 @@ export class Track implements TrackSink {
   readonly #subscribers = new Set<TrackSubscriber>();
   readonly #infoWaiters = new Set<InfoWaiter>();
   #latest: Group | undefined;
+  /** Groups up to here were let go for their age: one that comes now came before, or too late. */
+  #forgotten = -1;
   #info: TrackInfo | undefined;
   #frameClass: StoredFrameClass = "B";
   #source: SourceSubscription | undefined;
@@ -113,6 +115,10 @@ export class Track implements TrackSink {
     return this.#subscribers.size;
   }
 
+  get infoWaiterCount(): number {
+    return this.#infoWaiters.size;
+  }
+
   group(sequence: number): Group | undefined {
     return this.#groups.get(sequence);
   }
@@ -128,6 +134,7 @@ export class Track implements TrackSink {
   attach(source: TrackSource): void {
     const number = ++this.#sourceNumber;
     this.#source?.close();
+    this.#forgotten = -1;
     this.#frameClass = source.frameClass;
     this.#countFrom(source.tier ?? "");
     this.#wanted = this.#demand();
@@ -205,21 +212,28 @@ export class Track implements TrackSink {
   }
 
   openGroup(sequence: number): Group | undefined {
-    if (this.#groups.has(sequence)) return undefined;
-    if (this.#incoming) this.#incoming.traffic.groups++;
+    const known = this.#groups.get(sequence);
+    // One that was lost half way may come again, whole: by another route, or from a publisher that is back.
+    if (known !== undefined && typeof known.state !== "number") return undefined;
+    if (sequence <= this.#forgotten) return undefined;
+    if (known !== undefined) this.#forget(known);
     const now = this.#clock.now();
     const group = new Group(sequence, this.#frameClass, now, this.#limits.groupMaxBytes);
+    if (!this.#cache.grow(group.weightBytes)) {
+      this.#cache.release(group);
+      return undefined;
+    }
+    group.onGrown = (bytes) => {
+      if (!this.#cache.grow(bytes)) this.#evict(group);
+    };
+    if (this.#incoming) this.#incoming.traffic.groups++;
     const previous = this.#latest;
+    this.#groups.set(sequence, group);
     if (previous !== undefined && sequence < previous.sequence) {
-      group.supersededAt = now;
-      this.#hold(group);
+      this.#supersede(group, now);
     } else {
       this.#latest = group;
-      this.#groups.set(sequence, group);
-      if (previous !== undefined) {
-        previous.supersededAt = now;
-        this.#hold(previous);
-      }
+      if (previous !== undefined) this.#supersede(previous, now);
     }
     this.#sweep(now);
     for (const subscriber of this.#subscribers) subscriber.onGroup(group);
@@ -228,7 +242,6 @@ export class Track implements TrackSink {
 
   append(group: Group, chunk: Uint8Array): boolean {
     if (group.state !== "open") return false;
-    const held = this.#groups.get(group.sequence) === group;
     if (group.bytes + chunk.length > this.#limits.groupMaxBytes) {
       group.end(liveError.frameTooLarge);
       return false;
@@ -239,34 +252,60 @@ export class Track implements TrackSink {
       this.#incoming.traffic.frames += group.frames - frames;
       this.#incoming.traffic.bytes += group.payloadBytes - payloadBytes;
     }
-    if (!held || this.#cache.grow(chunk.length)) return true;
-    group.end(liveError.dropped);
-    this.#release(group);
-    return false;
+    // It may have been the one that went.
+    return group.state === "open";
   }
 
   endGroup(group: Group, state: "complete" | number): void {
     group.end(state);
   }
 
-  /** Keeps a group that is not the latest, for as long as there is time and room. */
-  #hold(group: Group): void {
-    this.#groups.set(group.sequence, group);
-    this.#cache.supersede(group, () => this.#release(group));
+  /** The group is not the latest: it is kept for as long as there is time and room. */
+  #supersede(group: Group, now: number): void {
+    group.supersededAt = now;
+    this.#cache.supersede(group, () => this.#evict(group));
   }
 
+  #evict(group: Group): void {
+    if (group.evicted) return;
+    this.#remove(group);
+    this.#release(group);
+    group.evict();
+  }
+
+  /** Nobody finds the group any more; its memory counts until the last reader has gone. */
+  #forget(group: Group): void {
+    this.#remove(group);
+    if (group.idle) {
+      this.#release(group);
+      return;
+    }
+    this.#cache.supersede(group, () => this.#evict(group));
+    group.onIdle = () => this.#release(group);
+  }
+
+  /** Its memory counts no more. */
   #release(group: Group): void {
-    if (this.#groups.get(group.sequence) !== group) return;
-    this.#groups.delete(group.sequence);
-    if (this.#latest === group) this.#latest = undefined;
+    group.onIdle = () => {};
+    group.onGrown = () => {};
     this.#cache.release(group);
   }
 
+  #remove(group: Group): void {
+    if (this.#groups.get(group.sequence) !== group) return;
+    this.#groups.delete(group.sequence);
+    if (this.#latest === group) this.#latest = undefined;
+  }
+
+  /** Those that nobody reads or writes any more go when they are old enough. */
   #sweep(now: number): void {
     for (const group of this.#groups.values()) {
-      if (group.supersededAt !== undefined && now - group.supersededAt > this.#limits.cacheMaxMs) {
-        this.#release(group);
-      }
+      if (group.supersededAt === undefined) continue;
+      // In the order they came, which is nearly that in which they were superseded.
+      if (now - group.supersededAt <= this.#limits.cacheMaxMs) return;
+      if (!group.idle) continue;
+      this.#forgotten = Math.max(this.#forgotten, group.sequence);
+      this.#forget(group);
     }
   }
 
@@ -327,7 +366,7 @@ export class Track implements TrackSink {
     for (const group of [...this.#groups.values()]) {
       // After a clean end the last groups may still be on their way.
       if (how !== "complete") group.end(how);
-      this.#release(group);
+      this.#forget(group);
     }
   }
 }

@@ -1,3 +1,4 @@
+import type { Cancel } from "#core/clock.ts";
 import { LiveProtocolError, liveError } from "./error-code.ts";
 import { StreamBuffer } from "./stream-buffer.ts";
 import type { BidiStream, SendStream } from "./transport.ts";
@@ -19,6 +20,7 @@ export class ControlOutput {
   #waitingBytes = 0;
   #sentOfFirst = 0;
   #fin = false;
+  readonly #feeds = new Set<() => boolean>();
   /** What is sent is shared with others and bounded elsewhere. */
   unbounded = false;
 
@@ -29,6 +31,18 @@ export class ControlOutput {
 
   get done(): boolean {
     return this.#stream.done;
+  }
+
+  /** Calls `next` whenever nothing waits any more: it sends what comes next, and answers whether there was something. */
+  feed(next: () => boolean): Cancel {
+    this.#feeds.add(next);
+    this.wake();
+    return () => this.#feeds.delete(next);
+  }
+
+  /** There is something for a feed to send. */
+  wake(): void {
+    if (!this.#fin && !this.#stream.done) this.#owner.wakeControl(this);
   }
 
   send(message: Uint8Array): void {
@@ -56,18 +70,27 @@ export class ControlOutput {
   /** Writes what it can; true once nothing waits. Called in the transport's pump. */
   pump(): boolean {
     if (this.#stream.done) return true;
-    for (let first = this.#waiting[0]; first !== undefined; first = this.#waiting[0]) {
-      const last = this.#fin && this.#waiting.length === 1;
-      const taken = this.#stream.write(first, this.#sentOfFirst, last);
-      this.#sentOfFirst += taken;
-      this.#waitingBytes -= taken;
-      if (this.#sentOfFirst < first.length) return false;
-      this.#waiting.shift();
-      this.#sentOfFirst = 0;
-    }
+    do {
+      for (let first = this.#waiting[0]; first !== undefined; first = this.#waiting[0]) {
+        const last = this.#fin && this.#waiting.length === 1;
+        const taken = this.#stream.write(first, this.#sentOfFirst, last);
+        this.#sentOfFirst += taken;
+        this.#waitingBytes -= taken;
+        if (this.#sentOfFirst < first.length) return false;
+        this.#waiting.shift();
+        this.#sentOfFirst = 0;
+      }
+    } while (this.#fed());
     if (!this.#fin || this.#stream.done) return true;
     this.#stream.write(nothing, 0, true);
     return this.#stream.done;
+  }
+
+  /** Whether there was something to send. */
+  #fed(): boolean {
+    if (this.#fin) return false;
+    for (const next of this.#feeds) if (next()) return true;
+    return false;
   }
 }
 
@@ -82,7 +105,7 @@ const nothing = new Uint8Array(0);
 export class ControlStream {
   readonly output: ControlOutput;
   readonly #stream: BidiStream;
-  onInput: (input: StreamBuffer, fin: boolean) => void = () => {};
+  onInput: (input: StreamBuffer, fin: boolean) => void = (input) => void input.takeRest();
   /** The remote gave the stream up, or will read no more of it. */
   onAbort: (code: number) => void = () => {};
 

@@ -17,6 +17,7 @@ export const liveError = {
   closed: 25,
   lagged: 26,
   frameTooLarge: 27,
+  evicted: 31,
 } as const;
 
 /** A remote's bytes do not follow the protocol. `code` is what its session or stream is closed with. */

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { hex, toHex } from "#tests/support/hex.ts";
+import { Encoder } from "./encoder.ts";
 import { LiveProtocolError } from "./error-code.ts";
 import { FrameConverter, FrameScanner } from "./frames.ts";
 import { encodeFrameHeader, unzigzag, zigzag } from "./group.ts";
@@ -35,6 +36,17 @@ describe("frames of a group", () => {
   test("a frame with a timestamp, as @moq/net writes it", () => {
     assert.equal(toHex(encodeFrameHeader(2, 1000)), "47d002");
     assert.equal(unzigzag(zigzag(-3)), -3);
+  });
+
+  test("with timestamps beyond 2^53, in nanoseconds, are frames like others", () => {
+    const chunks: Uint8Array[] = [];
+    const converter = new FrameConverter("B", "A", 1000, (chunk) => chunks.push(chunk));
+    const header = new Encoder()
+      .bigVarint(2n * 1_790_000_000_000_000_000n)
+      .varint(2)
+      .finish();
+    converter.push(Buffer.concat([header, Buffer.from("ab")]), 0);
+    assert.equal(toHex(Buffer.concat(chunks)), "026162");
   });
 
   test("are found in either class, however the bytes are cut", () => {

@@ -54,7 +54,8 @@ export class FrameScanner {
     }
     if (bytes.length <= first || bytes.length < first + varintLength(bytes[first]!)) return;
     const from = new Decoder(bytes);
-    const delta = unzigzag(from.varint());
+    // Clocks that count nanoseconds are beyond 2^53: their frames pass, if not to the last tick.
+    const delta = unzigzag(Number(from.bigVarint()));
     this.#begin(from.varint(), delta, sink);
   }
 

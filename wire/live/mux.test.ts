@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { hex, toHex } from "#tests/support/hex.ts";
 import { muxPair, pairLimits } from "#tests/support/live-pair.ts";
 import { settle, simClock } from "#tests/support/sim-clock.ts";
+import { Encoder } from "./encoder.ts";
 import { encodeLegacyClose, encodeLegacyReset } from "./legacy.ts";
 import type { Mux, MuxLimits } from "./mux.ts";
 import {
@@ -242,3 +243,50 @@ describe("a remote that breaks the rules of qmux is told and left", () => {
     assert.equal(broken("qmux-02", hello, encodePing(2), encodePing(2)), "ping numbers go up");
   });
 });
+
+describe("a remote that reads nothing", () => {
+  for (const framing of framings) {
+    test(`and opens streams that are refused is given up, over ${framing}`, async () => {
+      const { client, server, toClient } = muxPair(simClock(), framing, 5);
+      new Recorder(client);
+      let ended: SessionEnd | undefined;
+      server.handler = {
+        onUni: (stream) => stream.stop(17),
+        onBidi(stream) {
+          stream.send.reset(17);
+          stream.receive.stop(17);
+        },
+        onPump() {},
+        onEnd: (end) => {
+          ended = end;
+        },
+      };
+      if (framing !== "webtransport") server.receive(encodeParameters(generous, framing !== "qmux-00"));
+      toClient.stalled = true;
+      for (let id = 0; id < 100_000 && ended === undefined; id += 4) {
+        // The end of the stream, and with it the right to open another.
+        const frame = framing === "webtransport" ? [0x09] : [0x0b];
+        server.receive(
+          Buffer.concat([
+            Uint8Array.from(frame),
+            new Encoder().varint(id).finish(),
+            framing === "webtransport" ? hex("2a") : hex("012a"),
+          ]),
+        );
+      }
+      assert.equal(ended?.code, 26);
+    });
+  }
+});
+
+const generous: QmuxParameters = {
+  idleTimeoutMs: 0,
+  maxData: 1_000_000,
+  maxStreamDataBidiLocal: 1_000_000,
+  maxStreamDataBidiRemote: 1_000_000,
+  maxStreamDataUni: 1_000_000,
+  maxStreamsBidi: 100,
+  maxStreamsUni: 100,
+  recordMaxBytes: 16_382,
+  protocols: [],
+};

@@ -160,6 +160,10 @@ export class Mux implements Transport, QmuxSink, LegacySink {
     return this.#version;
   }
 
+  get ended(): boolean {
+    return this.#ended;
+  }
+
   /** When something last arrived. */
   get receivedAt(): number {
     return this.#receivedAt;
@@ -316,7 +320,7 @@ export class Mux implements Transport, QmuxSink, LegacySink {
       throw new LiveProtocolError("ping numbers go up");
     }
     this.#lastPing = sequence;
-    if (this.#control.length < controlFramesMax) this.#queueControl(pong);
+    if (this.#control.length < pongsMax) this.#queueControl(pong);
   }
 
   onClose(code: number, reason: string, byApplication: boolean): void {
@@ -499,6 +503,11 @@ export class Mux implements Transport, QmuxSink, LegacySink {
   #queueControl(frame: Uint8Array): void {
     if (this.#ended) return;
     this.#control.push(frame);
+    // Streams opened and ended without a look at our refusals would make these grow for ever.
+    if (this.#control.length > controlFramesMax + 4 * this.#limits.streamsMax) {
+      this.#fail(new LiveProtocolError("nothing is read of what is sent", liveError.lagged));
+      return;
+    }
     this.wake();
   }
 
@@ -633,7 +642,9 @@ export class Mux implements Transport, QmuxSink, LegacySink {
 }
 
 /** Frames waiting to go, past which a ping gets no answer: a flood of them must not make us queue without bound. */
-const controlFramesMax = 1_000;
+const pongsMax = 1_000;
+/** Frames that may wait beside the few that each open stream is worth; past them the remote is given up. */
+const controlFramesMax = 2_000;
 
 /** The older framing has no limits. */
 const unlimited: QmuxParameters = {

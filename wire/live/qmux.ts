@@ -153,6 +153,8 @@ const encodePong = (sequence: Uint8Array): Uint8Array =>
 
 /** Who learns of the frames in a message. Bytes handed over are views of the message. */
 export interface QmuxSink {
+  /** The session is over: the rest of the message is nobody's. */
+  readonly ended: boolean;
   onStream(id: number, offset: number | undefined, data: Uint8Array, fin: boolean): void;
   onReset(id: number, code: number, finalSize: number): void;
   onStopSending(id: number, code: number): void;
@@ -170,7 +172,7 @@ export interface QmuxSink {
 /** Hands the frames of one message to `sink`, in order. Throws `LiveProtocolError` on the first that breaks a rule. */
 export function decodeQmux(message: Uint8Array, from: Decoder, sink: QmuxSink): void {
   from.reset(message);
-  while (from.left > 0) decodeFrame(message, from, sink);
+  while (from.left > 0 && !sink.ended) decodeFrame(message, from, sink);
 }
 
 function decodeFrame(message: Uint8Array, from: Decoder, sink: QmuxSink): void {

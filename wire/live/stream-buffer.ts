@@ -11,20 +11,32 @@ import { varintLength } from "./varint.ts";
 export class StreamBuffer {
   readonly #maxBytes: number;
   #bytes: Uint8Array = new Uint8Array(0);
+  /** Memory of our own that `#bytes` lies in, with room behind it; `undefined` while it lies in a chunk. */
+  #own: Uint8Array | undefined;
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
   }
 
   push(chunk: Uint8Array): void {
-    if (this.#bytes.length === 0) {
+    const held = this.#bytes;
+    if (held.length === 0) {
       this.#bytes = chunk;
+      this.#own = undefined;
       return;
     }
-    const joined = new Uint8Array(this.#bytes.length + chunk.length);
-    joined.set(this.#bytes);
-    joined.set(chunk, this.#bytes.length);
-    this.#bytes = joined;
+    const length = held.length + chunk.length;
+    let own = this.#own;
+    let start = held.byteOffset - (own?.byteOffset ?? 0);
+    // Room for twice as much, so that a message that comes byte by byte is not copied whole for each.
+    if (own === undefined || start + length > own.length) {
+      own = new Uint8Array(2 * length);
+      own.set(held);
+      start = 0;
+    }
+    own.set(chunk, start + held.length);
+    this.#own = own;
+    this.#bytes = own.subarray(start, start + length);
   }
 
   /** The type that opens a stream or a message. One beyond 2^53 is nobody's, and stands for any such. */

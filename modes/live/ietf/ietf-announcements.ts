@@ -1,3 +1,4 @@
+import type { Cancel } from "#core/clock.ts";
 import {
   encodeNamespaceDone,
   encodeNamespaceEntry,
@@ -11,8 +12,6 @@ import type { Announcements } from "../announcer.ts";
 import { joinPath } from "../path.ts";
 import type { Request } from "./request.ts";
 import type { Requests } from "./requests.ts";
-
-type Broadcasts = readonly { suffix: string; hops: readonly bigint[] }[];
 
 /** NAMESPACE and NAMESPACE_DONE on the stream that asked (16 and later). */
 export class NamespaceAnnouncements implements Announcements {
@@ -31,9 +30,9 @@ export class NamespaceAnnouncements implements Announcements {
     this.replaces = hopsAgreed;
   }
 
-  initial(broadcasts: Broadcasts): void {
+  begin(): boolean {
     this.#request.send(encodeNamespaceOk("subscribeNamespace", this.#request.id, this.#draft));
-    for (const { suffix, hops } of broadcasts) this.active(suffix, hops);
+    return false;
   }
 
   active(suffix: string, hops: readonly bigint[]): void {
@@ -43,6 +42,14 @@ export class NamespaceAnnouncements implements Announcements {
 
   ended(suffix: string): void {
     this.#request.send(encodeNamespaceDone(suffix, this.#draft));
+  }
+
+  feed(next: () => boolean): Cancel {
+    return this.#request.feed(next);
+  }
+
+  wake(): void {
+    this.#request.wake();
   }
 }
 
@@ -72,9 +79,9 @@ export class RequestedAnnouncements implements Announcements {
     this.#told = told;
   }
 
-  initial(broadcasts: Broadcasts): void {
+  begin(): boolean {
     this.#request.send(encodeNamespaceOk("subscribeNamespace", this.#request.id, this.#draft));
-    for (const { suffix } of broadcasts) this.active(suffix);
+    return false;
   }
 
   active(suffix: string): void {
@@ -101,6 +108,15 @@ export class RequestedAnnouncements implements Announcements {
     this.#told.delete(namespace);
     if (told.id >= 0) told.send(encodePublishNamespaceDone(told.id, namespace, this.#draft));
     told.finish();
+  }
+
+  /** The remote allows so many requests: there is room while none of them waits. */
+  feed(next: () => boolean): Cancel {
+    return this.#request.feed(() => !this.#requests.blocked && next());
+  }
+
+  wake(): void {
+    this.#request.wake();
   }
 
   /** Nobody is to be told any more. */

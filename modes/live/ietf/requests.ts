@@ -104,6 +104,11 @@ export class Requests {
     this.#setup.output.send(message);
   }
 
+  /** A request of ours waits until the remote allows more. */
+  get blocked(): boolean {
+    return this.#blocked.length > 0;
+  }
+
   /** Asks as soon as the remote allows one more request; `write` is told its id. */
   open(write: (id: number) => Uint8Array, ownStream = this.#draft.requestStreams): Request {
     if (ownStream) return this.#openStream(write);
@@ -269,5 +274,6 @@ export class Requests {
     const blocked = this.#blocked;
     this.#blocked = [];
     for (const open of blocked) this.#whenAllowed(open);
+    this.#setup.output.wake();
   }
 }
