@@ -12,7 +12,7 @@ import { encodeParameters } from "#wire/live/qmux.ts";
 import { encodeClientSetup } from "#wire/live/setup.ts";
 import { bidiType, uniType } from "#wire/live/stream-type.ts";
 import { encodeSubscribe } from "#wire/live/subscribe.ts";
-import type { LiteVersion } from "#wire/live/version.ts";
+import { type LiteVersion, liteSetupVersions } from "#wire/live/version.ts";
 
 // Subscribers of bench/live.ts: they count bytes and look for the mark in frames, and cost little.
 
@@ -160,7 +160,7 @@ export const subscribeOverWebTransport: Subscribe = async (port, latencies) => {
     await setup.finish();
   } else {
     const setup = await session.openBi();
-    await setup.takeSend().write(Buffer.from(encodeClientSetup()));
+    await setup.takeSend().write(Buffer.from(encodeClientSetup(liteSetupVersions)));
     await setup.takeRecv().read(65_536);
   }
   await subscriber.ask();

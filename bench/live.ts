@@ -115,7 +115,7 @@ async function run(row: Row, rival: Rival): Promise<string> {
   const local = new Relay(clock, systemEntropy, defaultLiveLimits);
   const publisher = new Publisher(row);
   local.origin.announce("bench", publisher, []);
-  const dial = { ...defaultLiveWebSocketOptions, connectTimeoutMs: 5_000 };
+  const dial = { ...defaultLiveWebSocketOptions, connectTimeoutMs: 5_000, verify: true };
   const grant = { root: "", put: [], get: [""], cluster: false, expiresAt: undefined };
   await dialWebSocket(
     new URL(`http://127.0.0.1:${port}/`),

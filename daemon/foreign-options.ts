@@ -1,13 +1,15 @@
 import { type OptionSet, type OptionSpec, OptionValueError } from "#core/options.ts";
 
 /**
- * Names of the original relay's options that are none here, so that its files, scripts and environments can be used as they
- * are. Each has its flag, `MOQ_…` and its key in a file. What makes no difference to clients is passed over with a line in
+ * Names of the original relays' options that are none here, so that its files, scripts and environments can be used as they
+ * are. Each has its flag, variable and its key in a file. What makes no difference to clients is passed over with a line in
  * the log that says what is done instead; what would, stops the start.
  */
 interface ForeignOption {
   /** The flag's name without the dashes; the variable and the key follow from it. */
   readonly flag: string;
+  /** Its variable, where that does not follow from the flag. */
+  readonly variable?: string;
   /** Other flags for it. */
   readonly also?: readonly string[];
   /** It takes no value on the command line. */
@@ -36,7 +38,7 @@ const quic = (side: "client" | "server"): ForeignOption[] =>
     flag: `${side}-quic-${name}`,
     instead:
       side === "client"
-        ? "relays are dialled without QUIC; nothing is to be set."
+        ? "the QUIC library that relays are dialled with decides."
         : "the QUIC library decides; live-silence-max, live-ping-interval and live-streams-max hold for every transport.",
   }));
 
@@ -54,20 +56,16 @@ const foreign: readonly ForeignOption[] = [
   ...(["uid", "gid", "pid"] as const).map((id) => ({
     flag: `server-unix-allow-${id}`,
     isRefused: true,
-    instead: "Node.js cannot tell who opens a Unix socket; let the permissions of its folder decide.",
+    instead:
+      "Node.js cannot tell who opens a Unix socket; let server-unix-mode and the permissions of its folder decide.",
   })),
   { flag: "client-bind", instead: "dials go out from whatever address the system chooses." },
   { flag: "client-connect", instead: "set cluster-root to connect with other relays.", isRefused: true },
-  { flag: "client-backend", instead: "relays are dialled without QUIC; nothing is to be set." },
+  { flag: "client-backend", instead: "relays are dialled with the QUIC library of webtransport moq." },
   { flag: "client-connect-timeout", instead: "live-setup-timeout bounds a dial too." },
   { flag: "client-failover-delay", instead: "the system's own order of addresses is used." },
   { flag: "client-resolution-delay", instead: "the system's own order of addresses is used." },
   { flag: "client-version", instead: "every version this relay speaks is offered." },
-  {
-    flag: "client-websocket-delay",
-    also: ["websocket-delay"],
-    instead: "relays are dialled by WebSocket at once.",
-  },
   {
     flag: "client-websocket-enabled",
     also: ["websocket-enabled"],
@@ -96,14 +94,6 @@ const foreign: readonly ForeignOption[] = [
     also: ["tls-fingerprint"],
     isRefused: true,
     instead: "a certificate cannot be pinned; name its file in the variable NODE_EXTRA_CA_CERTS.",
-  },
-  {
-    flag: "client-tls-disable-verify",
-    also: ["tls-disable-verify"],
-    isSwitch: true,
-    harmless: off,
-    isRefused: true,
-    instead: "a relay is never dialled unverified; name its certificate's file in NODE_EXTRA_CA_CERTS.",
   },
   { flag: "client-tls-cert", isRefused: true, instead: "show the other relays a token: cluster-token." },
   { flag: "client-tls-key", isRefused: true, instead: "show the other relays a token: cluster-token." },
@@ -154,11 +144,26 @@ const foreign: readonly ForeignOption[] = [
     flag: `iroh-${name}`,
     instead: "iroh is not spoken here.",
   })),
+  // Of the original mailbox relay. What promises certificates must not be passed over: messages would go in the clear.
+  ...(["cert", "key", "ca"] as const).map((name) => ({
+    flag: `federation-tls-${name}`,
+    variable: `RELAY_FEDERATION_TLS_${name.toUpperCase()}`,
+    isRefused: true,
+    instead: "put TLS that asks for certificates in front, and call peers by wss://.",
+  })),
+  {
+    flag: "federation-gossip-enabled",
+    variable: "RELAY_FEDERATION_GOSSIP_ENABLED",
+    isSwitch: true,
+    harmless: off,
+    instead: "peers are those in federation-peers.",
+  },
   { flag: "iroh-disable-relay", isSwitch: true, instead: "iroh is not spoken here." },
 ];
 
 function specOf({
   flag,
+  variable = `MOQ_${flag.replaceAll("-", "_").toUpperCase()}`,
   also,
   isSwitch,
   instead,
@@ -171,7 +176,7 @@ function specOf({
     default: undefined,
     doc: instead,
     allowed: "anything",
-    also: { flags: also ?? [], env: [`MOQ_${flag.replaceAll("-", "_").toUpperCase()}`], toml: names },
+    also: { flags: also ?? [], env: [variable], toml: names },
     parse(text) {
       if (harmless?.test(text)) return undefined;
       if (isRefused) throw new OptionValueError(instead.replace(/\.$/, ""));
@@ -201,7 +206,7 @@ export function foreignReference(): string {
       : "passed over";
     return `| ${[...flags, ...variables].join("<br>")} | ${happens} | ${instead[0]!.toUpperCase()}${instead.slice(1)} |\n`;
   });
-  return `## Options of moq-relay that are none here
+  return `## Options of the original relays that are none here
 
 Accepted by name, in its TOML files with dots too (\`server.quic_lb_id\`). What is passed over is told in the log once.
 

@@ -52,7 +52,8 @@ export async function listenLiveWebTransport(
   } catch (error) {
     if (!(error instanceof WebTransportUnavailableError)) throw error;
     if (webtransport !== "auto") throw new OptionError(`--webtransport: ${error.message}.`);
-    log.info(`no WebTransport: ${error.message}`);
+    // Who has a certificate made wants WebTransport.
+    log[config.tlsGenerate.length > 0 ? "warn" : "info"](`no WebTransport: ${error.message}`);
     return;
   }
   parts.webTransport = listener;

@@ -78,14 +78,18 @@ export async function openLive(
   opening.defer(every(config.authRecheckMs, clock, () => void live.recheck().catch(report)));
   const webSocketOptions = webSocketOptionsOf(config);
   const webSocket = new LiveWebSocket(live, webSocketOptions, clock, report);
-  const dialOptions = { ...webSocketOptions, connectTimeoutMs: config.liveSetupTimeoutMs };
+  const dialOptions = {
+    ...webSocketOptions,
+    connectTimeoutMs: config.liveSetupTimeoutMs,
+    verify: !config.tlsDisableVerify,
+  };
   const peers = new Peers({
     relay: live.relay,
     clock,
     entropy: systemEntropy,
     options: config,
     token: await tokenOf(config),
-    dial: dialBy(dialOptions, clock),
+    dial: dialBy(config, dialOptions, clock),
     onTrouble: (what) => log.info({ what }, "a link with another relay of the cluster is down"),
   });
   metrics.gauge("postern_live_cluster_links", "Links with other relays that are up.", () => peers.linked);

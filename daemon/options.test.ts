@@ -11,6 +11,17 @@ const refused = (args: string[], pattern: RegExp, env: NodeJS.ProcessEnv = {}) =
   );
 
 describe("options", () => {
+  test("variables that promise certificates are refused, not passed over", () => {
+    for (const name of ["RELAY_FEDERATION_TLS_CERT", "RELAY_FEDERATION_TLS_KEY", "RELAY_FEDERATION_TLS_CA"]) {
+      refused([], /asks for certificates/, { [name]: "/etc/relay.pem" });
+    }
+    assert.equal(
+      collectOptions([], { RELAY_FEDERATION_OFFLOAD_THRESHOLD: "0.5" }).config.federationOffloadThreshold,
+      0.5,
+    );
+    refused(["--federation-offload-refuse", "1.5"], /a number, 0 to 1/);
+  });
+
   test("the original's flags keep their names, units and defaults", () => {
     const { config } = collectOptions([], {});
     assert.equal(config.bind, "127.0.0.1");

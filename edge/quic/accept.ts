@@ -19,6 +19,6 @@ export function acceptQuic<Admission>(
 ): QuicSession {
   const version = protocolNames.find(({ name }) => name === protocol)?.version;
   const session = new QuicSession(quic, version, "server");
-  new SetupGate(session, acceptor, limits, clock, report).start();
+  new SetupGate(session, acceptor, "quic", limits, clock, report).start();
   return session;
 }

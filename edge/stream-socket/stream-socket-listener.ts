@@ -45,7 +45,7 @@ export async function listenStreamSocket<Admission>(
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     const mux = streamMux(socket, "server", options, pool, clock, () => gate.start());
-    const gate = new SetupGate(mux, acceptor, options, clock, report);
+    const gate = new SetupGate(mux, acceptor, "path" in at ? "unix" : "tcp", options, clock, report);
     const connection = beating(socket, mux);
     heartbeat.add(connection);
     sockets.add(socket);

@@ -9,6 +9,8 @@ export interface DialOptions extends MuxLimits, HeartbeatOptions {
   messageMaxBytes: number;
   /** How long the other side may take to answer. */
   connectTimeoutMs: number;
+  /** Whether its certificate must be one that is trusted here. */
+  verify: boolean;
 }
 
 /** Bytes handed to the WebSocket before we wait for the system to take them. */
@@ -114,6 +116,7 @@ function dialOnce(
       subprotocols.map(({ name }) => name),
       {
         maxPayload: options.messageMaxBytes,
+        rejectUnauthorized: options.verify,
         perMessageDeflate: false,
         handshakeTimeout: options.connectTimeoutMs,
         skipUTF8Validation: true,

@@ -55,7 +55,7 @@ describe("live over WebSocket", { timeout: 30_000 }, () => {
     const clock = systemClock();
     await using served = await serve(clock, { pingIntervalMs: 1 });
     const local = relayOn(clock, quick);
-    const dial = { ...defaultLiveWebSocketOptions, connectTimeoutMs: 5_000, pingIntervalMs: 1 };
+    const dial = { ...defaultLiveWebSocketOptions, verify: true, connectTimeoutMs: 5_000, pingIntervalMs: 1 };
     await dialWebSocket(served.url, dial, clock, (mux) => void local.accept(mux, openGrant()));
     const publisher = new FakePublisher();
     served.relay.origin.announce("cam", publisher, []);
@@ -118,7 +118,7 @@ describe("live over WebSocket", { timeout: 30_000 }, () => {
     await once(server, "listening");
     const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/?jwt=x`);
     const local = relayOn(systemClock(), quick);
-    const dial = { ...defaultLiveWebSocketOptions, connectTimeoutMs: 5_000 };
+    const dial = { ...defaultLiveWebSocketOptions, verify: true, connectTimeoutMs: 5_000 };
     await dialWebSocket(url, dial, systemClock(), (mux) => void local.accept(mux, openGrant()));
     assert.deepEqual(paths, ["/", "//"]);
     local.close(0, "done");
@@ -152,7 +152,7 @@ describe("a relay that we dialled", { timeout: 30_000 }, () => {
     await once(deaf, "listening");
     const { port } = deaf.address() as AddressInfo;
     const local = relayOn(clock);
-    const dial = { ...defaultLiveWebSocketOptions, connectTimeoutMs: 5_000 };
+    const dial = { ...defaultLiveWebSocketOptions, connectTimeoutMs: 5_000, verify: true };
     await dialWebSocket(
       new URL(`http://127.0.0.1:${port}/`),
       dial,
@@ -176,7 +176,7 @@ describe("a relay that we dialled", { timeout: 30_000 }, () => {
     await once(quiet, "listening");
     const { port } = quiet.address() as AddressInfo;
     const local = relayOn(clock);
-    const dial = { ...defaultLiveWebSocketOptions, connectTimeoutMs: 5_000 };
+    const dial = { ...defaultLiveWebSocketOptions, connectTimeoutMs: 5_000, verify: true };
     const pinged = once(quiet, "connection").then(async ([socket]) => {
       for (let count = 0; count < 10; count++) await once(socket, "ping");
     });

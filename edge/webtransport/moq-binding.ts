@@ -53,7 +53,11 @@ export interface NativeClient {
 
 export interface MoqBinding {
   NapiServer: { bind(address: string, certPem: Buffer, keyPem: Buffer): NativeServer };
-  NapiClient: { disableVerify(): NativeClient };
+  NapiClient: {
+    withSystemRoots(): NativeClient;
+    withCertificateHashes(sha256: Buffer[]): NativeClient;
+    disableVerify(): NativeClient;
+  };
 }
 
 const platforms: Readonly<Record<string, string>> = {

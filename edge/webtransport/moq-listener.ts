@@ -147,7 +147,7 @@ class MoqListener<Admission> implements WebTransportListener {
       const knock = { path: pathname + search, authority: host, protocols: [] };
       const answer = await answerConnect(this.#acceptor, knock, this.#report);
       if ("status" in answer) await request.reject(answer.status);
-      else this.#begin(new MoqSession(await request.ok()), answer.open);
+      else this.#begin(new MoqSession(await request.ok(), "server", undefined), answer.open);
     } finally {
       this.#answering--;
       this.#renewWhenIdle();

@@ -6,16 +6,17 @@ import type {
   Transport,
   TransportHandler,
 } from "#wire/live/transport.ts";
+import type { LiveVersion } from "#wire/live/version.ts";
 import type { NativeBidi, NativeSession } from "./moq-binding.ts";
 import { MoqReceive, MoqSend } from "./moq-stream.ts";
 
 /** Streams that were asked for and are not open yet: more wait until the remote allows them. */
 const openingMax = 16;
 
-/** One WebTransport session of the native library. It cannot select a protocol, so SETUP decides on the version. */
+/** One WebTransport session of the native library, ours or a client's. */
 export class MoqSession implements Transport {
-  readonly version = undefined;
-  readonly role = "server";
+  readonly version: LiveVersion | undefined;
+  readonly role: "client" | "server";
   handler!: TransportHandler;
   readonly #native: NativeSession;
   #opening = 0;
@@ -23,8 +24,11 @@ export class MoqSession implements Transport {
   #pumping = false;
   #ended = false;
 
-  constructor(native: NativeSession) {
+  /** As a server the library cannot select a protocol: then there is no version, and SETUP decides. */
+  constructor(native: NativeSession, role: "client" | "server", version: LiveVersion | undefined) {
     this.#native = native;
+    this.role = role;
+    this.version = version;
   }
 
   /** Takes streams until the session is over, and resolves then. The handler is set by then. */
@@ -95,13 +99,11 @@ export class MoqSession implements Transport {
   }
 
   async #take<T>(accept: () => Promise<T>, use: (stream: T) => void): Promise<void> {
-    try {
-      while (!this.#ended) {
-        const stream = await accept();
-        if (!this.#ended) use(stream);
-      }
-    } catch {
-      // The session is over; `closed` tells why.
+    while (!this.#ended) {
+      // It fails when the session is over; `closed` tells why.
+      const stream = await accept().catch(() => undefined);
+      if (stream === undefined || this.#ended) return;
+      use(stream);
     }
   }
 

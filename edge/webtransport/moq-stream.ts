@@ -69,10 +69,10 @@ export class MoqSend implements SendStream {
       if (this.#resetCode !== undefined) await stream.reset(this.#resetCode);
       else if (this.#fin) await stream.finish();
     } catch (error) {
-      const stopped = !this.done;
+      const code = this.done ? undefined : codeIn(error);
       this.done = true;
       this.#pending = [];
-      if (stopped) this.onStop?.(codeIn(error));
+      if (code !== undefined) this.onStop?.(code);
     } finally {
       this.#flushing = false;
     }
@@ -92,19 +92,16 @@ export class MoqReceive implements ReceiveStream {
 
   /** Begins to read; callbacks are set by then. */
   async start(): Promise<void> {
-    try {
-      while (!this.#over) {
-        const chunk = await this.#stream.read(readMaxBytes);
-        if (this.#over) return;
-        if (chunk === null) {
-          this.#over = true;
-          this.onData?.(nothing, true);
-        } else this.onData?.(chunk, false);
-      }
-    } catch (error) {
+    while (!this.#over) {
+      const chunk = await this.#stream.read(readMaxBytes).catch((error: unknown) => codeIn(error));
       if (this.#over) return;
+      if (chunk instanceof Uint8Array) {
+        this.onData?.(chunk, false);
+        continue;
+      }
       this.#over = true;
-      this.onReset?.(codeIn(error));
+      if (chunk === null) this.onData?.(nothing, true);
+      else if (chunk !== undefined) this.onReset?.(chunk);
     }
   }
 
@@ -117,9 +114,9 @@ export class MoqReceive implements ReceiveStream {
 
 const nothing = new Uint8Array(0);
 
-/** The binding tells codes in words alone: "RESET_STREAM: 42". */
-function codeIn(error: unknown): number {
+/** The binding tells codes in words alone: "RESET_STREAM: 42". Undefined where the whole session went. */
+function codeIn(error: unknown): number | undefined {
   const told =
     error instanceof Error ? /(?:RESET_STREAM|STOP_SENDING): (\d+)/.exec(error.message)?.[1] : undefined;
-  return Number(told ?? 0);
+  return told === undefined ? undefined : Number(told);
 }

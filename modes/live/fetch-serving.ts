@@ -1,4 +1,4 @@
-import type { ControlStream } from "./control-stream.ts";
+import type { ControlStream } from "#wire/live/control-stream.ts";
 import type { BodyReader, GroupBody } from "./group.ts";
 import type { Traffic } from "./traffic.ts";
 

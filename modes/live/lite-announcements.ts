@@ -1,8 +1,8 @@
 import type { Cancel } from "#core/clock.ts";
 import { encodeAnnounceInit, encodeAnnouncement, encodeAnnounceOk } from "#wire/live/announce.ts";
+import type { ControlOutput } from "#wire/live/control-stream.ts";
 import type { LiteVersion } from "#wire/live/version.ts";
 import type { Announcements } from "./announcer.ts";
-import type { ControlOutput } from "./control-stream.ts";
 
 /** What moq-lite says of broadcasts, on the stream that asked for them. */
 export class LiteAnnouncements implements Announcements {

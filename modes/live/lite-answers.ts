@@ -1,3 +1,4 @@
+import type { ControlStream } from "#wire/live/control-stream.ts";
 import { liveError } from "#wire/live/error-code.ts";
 import {
   decodeSubscribeUpdate,
@@ -8,7 +9,6 @@ import {
   type SubscribeOptions,
 } from "#wire/live/subscribe.ts";
 import type { LiteVersion } from "#wire/live/version.ts";
-import type { ControlStream } from "./control-stream.ts";
 import type { Serving, ServingAnswers } from "./serving.ts";
 
 /** What moq-lite says of a subscription, on the stream that asked for it. */

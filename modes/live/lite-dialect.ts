@@ -1,6 +1,7 @@
 import { concatBytes } from "#core/bytes.ts";
 import type { Cancel } from "#core/clock.ts";
 import { decodeAnnounceRequest } from "#wire/live/announce.ts";
+import { ControlOutput, ControlStream } from "#wire/live/control-stream.ts";
 import { encodeType } from "#wire/live/encoder.ts";
 import { LiveProtocolError, liveError } from "#wire/live/error-code.ts";
 import { encodeGoaway, encodeGroupStart } from "#wire/live/group.ts";
@@ -12,7 +13,6 @@ import { decodeFetch, decodeTrackName, encodeTrackInfo, type TrackInfo } from "#
 import type { BidiStream, ReceiveStream } from "#wire/live/transport.ts";
 import { frameClassOf, type LiteVersion } from "#wire/live/version.ts";
 import { Announcer } from "./announcer.ts";
-import { ControlOutput, ControlStream } from "./control-stream.ts";
 import type { Dialect } from "./dialect.ts";
 import { FetchServing } from "./fetch-serving.ts";
 import { LiteAnnouncements } from "./lite-announcements.ts";

@@ -79,7 +79,7 @@ export class Live implements LiveAcceptor<Grant> {
     if (open && !knock.showsTokenInSetup) return open;
     // Not refused yet: a private token may be in the SETUP, or a JWT, and the challenge is given there.
     const waiting: Grant = open ?? { root: path, put: [], get: [], cluster: false, expiresAt: undefined };
-    this.#admitAtSetup.set(waiting, (shown) => this.#admitBySetup(path, knock.transport, open, shown));
+    this.#admitAtSetup.set(waiting, (shown) => this.#admitBySetup(path, open, knock, shown));
     return waiting;
   }
 
@@ -102,8 +102,8 @@ export class Live implements LiveAcceptor<Grant> {
   /** `open`: what may be done without showing anything, if anything may. */
   async #admitBySetup(
     path: string,
-    transport: TransportKind | undefined,
     open: Grant | undefined,
+    knock: Knock,
     shown: ShownAtSetup,
   ): Promise<Grant | Refusal> {
     const jwt = shown.jwts[0];
@@ -113,10 +113,8 @@ export class Live implements LiveAcceptor<Grant> {
       return privacyPass ? privacyPass.atSetup(path, this.clock)(shown) : noToken;
     }
     try {
-      const credentials: Credentials = { jwt, privateTokens: [], ...(transport && { transport }) };
-      const grant = await authorize(path, credentials, this.clock.now(), this.#policy);
-      this.#admissions.set(grant, { path, credentials });
-      return grant;
+      const credentials = { ...credentialsOf(knock), jwt, privateTokens: [] };
+      return await this.#authorize(path, credentials);
     } catch (error) {
       if (error instanceof RelayError) return { code: liveError.unauthorized, reason: error.message };
       return { code: liveError.transport, reason: "internal error" };
@@ -127,6 +125,10 @@ export class Live implements LiveAcceptor<Grant> {
   async admitRequest(knock: Knock): Promise<Grant> {
     const path = sessionPathOf(knock, this.#domains);
     const credentials = credentialsOf(knock);
+    return this.#authorize(path, credentials);
+  }
+
+  async #authorize(path: string, credentials: Credentials): Promise<Grant> {
     const grant = await authorize(path, credentials, this.clock.now(), this.#policy);
     this.#admissions.set(grant, { path, credentials });
     return grant;

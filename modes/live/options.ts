@@ -223,6 +223,25 @@ export const liveOptions = {
       toml: ["cluster.root", "cluster.connect"],
     },
   }),
+  websocketDelayMs: duration({
+    default: "200ms",
+    atMost: "1m",
+    doc: "How long a connection with another relay by WebTransport may take before WebSocket is tried beside it; the first to be there is taken. WebTransport is tried for `http` and `https` URLs where `webtransport` is `auto` or `moq` and its library loads.",
+    also: {
+      flags: ["client-websocket-delay"],
+      env: ["MOQ_CLIENT_WEBSOCKET_DELAY"],
+      toml: ["client.websocket.delay"],
+    },
+  }),
+  tlsDisableVerify: flag({
+    default: false,
+    doc: "Take any certificate that other relays show. For development.",
+    also: {
+      flags: ["client-tls-disable-verify", "connect-tls-insecure"],
+      env: ["MOQ_CLIENT_TLS_DISABLE_VERIFY", "MOQ_CONNECT_TLS_INSECURE"],
+      toml: ["client.tls.disable_verify"],
+    },
+  }),
   clusterNode: text({
     default: undefined,
     doc: "URL at which the other relays of the cluster reach this one. It is told to them, and they connect with each other directly.",

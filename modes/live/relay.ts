@@ -1,3 +1,4 @@
+import { hexOf } from "#core/bytes.ts";
 import type { Clock, Entropy } from "#core/clock.ts";
 import type { SessionEnd, Transport } from "#wire/live/transport.ts";
 import { GroupCache } from "./cache.ts";
@@ -54,7 +55,7 @@ export class Relay implements SessionHome {
 
   accept(transport: Transport, grant: Grant, admitAtSetup?: AdmitAtSetup): Session {
     // Random: an id tells nothing of who came before, and cannot be guessed.
-    const id = Array.from(this.#entropy.bytes(8), (byte) => byte.toString(16).padStart(2, "0")).join("");
+    const id = hexOf(this.#entropy.bytes(8));
     const session = new Session(this, id, transport, grant, admitAtSetup);
     this.#sessions.add(session);
     this.metrics.sessionsOpened++;

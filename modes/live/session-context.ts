@@ -1,6 +1,6 @@
 import type { Cancel, Clock } from "#core/clock.ts";
+import type { ControlOwner } from "#wire/live/control-stream.ts";
 import type { BidiStream, SendStream, Transport } from "#wire/live/transport.ts";
-import type { ControlOwner } from "./control-stream.ts";
 import type { Grant } from "./grant.ts";
 import type { LiveLimits } from "./limits.ts";
 import type { LiveMetrics } from "./metrics.ts";

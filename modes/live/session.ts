@@ -1,4 +1,5 @@
 import type { Cancel, Clock, Instant } from "#core/clock.ts";
+import type { ControlOutput } from "#wire/live/control-stream.ts";
 import { LiveProtocolError, liveError } from "#wire/live/error-code.ts";
 import type {
   BidiStream,
@@ -9,7 +10,6 @@ import type {
   TransportHandler,
 } from "#wire/live/transport.ts";
 import { type IetfDraft, isIetf, type LiteVersion, type LiveVersion } from "#wire/live/version.ts";
-import type { ControlOutput } from "./control-stream.ts";
 import type { Dialect } from "./dialect.ts";
 import type { AdmitAtSetup, Grant, ShownAtSetup } from "./grant.ts";
 import { IetfDialect } from "./ietf/ietf-dialect.ts";

@@ -1,3 +1,4 @@
+import { ControlOutput, ControlStream } from "#wire/live/control-stream.ts";
 import { LiveProtocolError, liveError } from "#wire/live/error-code.ts";
 import { type Draft, draftOf } from "#wire/live/ietf/draft.ts";
 import { IetfProtocolError, sessionCodeOf } from "#wire/live/ietf/error.ts";
@@ -17,9 +18,8 @@ import {
 } from "#wire/live/setup.ts";
 import type { StreamBuffer } from "#wire/live/stream-buffer.ts";
 import type { BidiStream, ReceiveStream } from "#wire/live/transport.ts";
-import { type IetfDraft, isIetf, type LiteVersion } from "#wire/live/version.ts";
+import { type IetfDraft, isIetf, type LiteVersion, setupVersions } from "#wire/live/version.ts";
 import { decodeSetupToken } from "#wire/privacy-pass/token.ts";
-import { ControlOutput, ControlStream } from "./control-stream.ts";
 import type { ShownAtSetup } from "./grant.ts";
 import { HeldStream } from "./held-stream.ts";
 import type { SessionContext } from "./session-context.ts";
@@ -272,8 +272,14 @@ export class SetupExchange {
       if (body !== undefined) this.#takeServerSetup(named, body, stream, input);
     };
     stream.onAbort = () => this.#session.close(liveError.cancel, "the session stream was given up");
-    const own = this.#ownOptions(named ?? draftOf(14));
-    stream.output.send(named === undefined ? encodeClientSetup(own) : ietf.encodeClientSetup(own, named));
+    // Without a name all are offered; the options are for draft 14, and nobody else minds them.
+    const draft = named ?? draftOf(14);
+    const own = this.#ownOptions(draft);
+    stream.output.send(
+      named === undefined
+        ? encodeClientSetup(setupVersions, (body) => void ietf.encodeSetupOptions(body, own, draft))
+        : ietf.encodeClientSetup(own, named),
+    );
   }
 
   #takeServerSetup(
@@ -282,7 +288,7 @@ export class SetupExchange {
     stream: ControlStream,
     input: StreamBuffer,
   ): void {
-    const version = named?.number ?? decodeServerSetup(body);
+    const version = named?.number ?? decodeServerSetup(body, setupVersions);
     if (isIetf(version)) {
       const draft = draftOf(version);
       this.#version = version;

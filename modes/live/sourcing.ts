@@ -6,6 +6,7 @@ import {
   decodeAnnounceOk,
   encodeAnnounceRequest,
 } from "#wire/live/announce.ts";
+import { ControlStream } from "#wire/live/control-stream.ts";
 import { encodeType } from "#wire/live/encoder.ts";
 import { LiveProtocolError, liveError } from "#wire/live/error-code.ts";
 import { decodeGroupHeader } from "#wire/live/group.ts";
@@ -20,7 +21,6 @@ import {
 import { decodeTrackInfo, encodeTrackName, type TrackInfo } from "#wire/live/track.ts";
 import type { ReceiveStream } from "#wire/live/transport.ts";
 import { frameClassOf, type LiteVersion, type StoredFrameClass } from "#wire/live/version.ts";
-import { ControlStream } from "./control-stream.ts";
 import { outermost } from "./grant.ts";
 import type { Group } from "./group.ts";
 import { joinPath, stripPrefix } from "./path.ts";

@@ -1,3 +1,4 @@
+import { hexOf } from "#core/bytes.ts";
 import type { Entropy } from "#core/clock.ts";
 
 /** A random UUID (RFC 9562, 5.4). */
@@ -21,6 +22,6 @@ function uuid(entropy: Entropy, version: number): string {
   const bytes = entropy.bytes(16);
   bytes[6] = (bytes[6]! & 0x0f) | (version << 4);
   bytes[8] = (bytes[8]! & 0x3f) | 0x80;
-  const hex = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("hex");
+  const hex = hexOf(bytes);
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }

@@ -437,6 +437,32 @@ describe("any JSON whatsoever", () => {
   });
 });
 
+test("a send with a name is done once within ten minutes, for the same mailbox and bytes", async () => {
+  const { fetch, clock } = await mailboxInProcess();
+  const name = "ab".repeat(32);
+  const named = (idempotency_key: string, ciphertext = "aGk=") => ({
+    recipient_id: name,
+    ciphertext,
+    idempotency_key,
+  });
+  const plain = plainApi(fetch);
+  const idOf = async (call: Promise<{ body: { blob_id: string } }>) => (await call).body.blob_id;
+  const first = await idOf(plain.call("send", named("k")));
+  assert.equal(await idOf(ohttpApi(fetch).call("send", named("k"))), first);
+  const { idempotency_key: _, ...unnamed } = named("");
+  assert.equal(await idOf(plain.call("send", unnamed, { "idempotency-key": "k" })), first);
+  const twice = [plain.call("send", named("both")), plain.call("send", named("both"))];
+  assert.equal(await idOf(twice[0]!), await idOf(twice[1]!));
+  const others = [named("other"), named("k", "eW8="), unnamed, unnamed];
+  const ids = new Set([first, await idOf(twice[0]!)]);
+  for (const other of others) ids.add(await idOf(plain.call("send", other)));
+  assert.equal(ids.size, 6);
+  assert.equal((await plain.call("fetch", { mailbox_tokens: [name] })).body.blobs.length, 6);
+  assert.equal((await plain.call("send", named("x".repeat(256)))).status, 400);
+  await clock.advance(600_000);
+  assert.notEqual(await idOf(plain.call("send", named("k"))), first);
+});
+
 test("guardian sets are changed by the owner of the key alone, and each change once", async () => {
   const { fetch, clock } = await mailboxInProcess();
   const api = plainApi(fetch);

@@ -11,6 +11,7 @@ import { Escrow } from "./escrow.ts";
 import { Exchange, isCode, isWrongCode } from "./exchange.ts";
 import type { Hints } from "./federation/hints.ts";
 import { Guardians, parseGuardianHash } from "./guardians.ts";
+import { Idempotency } from "./idempotency.ts";
 import { Limiter } from "./limiter.ts";
 import { type Members, optionalString, optionalUnsigned, stringMember, stringsMember } from "./members.ts";
 import type { mailboxOptions } from "./options.ts";
@@ -55,6 +56,7 @@ export class Mailbox {
   readonly #escrow: Escrow;
   readonly #recovery: Recovery;
   readonly #guardians: Guardians;
+  readonly #idempotency: Idempotency;
   /** Where messages went that a peer has now; undefined without federation. */
   readonly #hints: Hints | undefined;
   /** By mailbox and what is done with it: senders, readers and purgers do not share. */
@@ -90,6 +92,7 @@ export class Mailbox {
     this.#exchange = new Exchange(config, store, clock, entropy);
     this.#escrow = new Escrow(clock, config.escrowMaxBytes);
     this.#recovery = new Recovery(store, clock, config.recoveryOverwrite);
+    this.#idempotency = new Idempotency(store, clock);
     this.#guardians = new Guardians(store, clock, config.guardians === "open");
     this.#main = new Limiter(config.mailboxRateLimit, clock);
     const perSource = config.mailboxClientRateLimit;
@@ -237,14 +240,21 @@ export class Mailbox {
     if (data.byteLength > this.config.maxMessageSizeBytes) {
       throw new RelayError("body_too_large", { text: "ciphertext is too large" });
     }
+    const name = optionalString(members, "idempotency_key");
+    const store = () => this.#keep(mailbox, data);
+    const blobId = await (name === undefined ? store() : this.#idempotency.once(name, mailbox, data, store));
+    await this.jitter();
+    return { status: "ok", blob_id: blobId };
+  }
+
+  async #keep(mailbox: string, data: Uint8Array): Promise<string> {
     const blobId = newBlobId(this.#entropy);
     const outcome = await this.#store.put(mailbox, blobId, data, this.#clock.now());
     if (outcome === "mailbox-full") throw new RelayError("quota_exceeded", { retryAfterSeconds: 10 });
     if (outcome === "storage-full") throw new RelayError("storage_quota_exceeded", { retryAfterSeconds: 10 });
     this.#created++;
     this.#arrivals.announce(mailbox);
-    await this.jitter();
-    return { status: "ok", blob_id: blobId };
+    return blobId;
   }
 
   async #fetch(members: Members, caller: Caller): Promise<Answer> {

@@ -54,7 +54,8 @@ export const webSocketRefusalRoutes: Routes = (request) => {
   if (!asksForWebSocket(request)) return undefined;
   const path = pathOf(request);
   // Federation is off, or its edge had taken this; other relays come again later.
-  if (path === "/federation") return { route: path, respond: async () => notFound() };
+  if (path === "/federation")
+    return { route: path, respond: async () => notFound([["connection", "close"]]) };
   return path === "/" || isMailboxPath(path) ? webSocketRefusal() : undefined;
 };
 
@@ -88,8 +89,8 @@ function probe(request: RelayRequest): Response {
   return jsonReply(200, { status: "healthy" }, [["connection", "close"]]);
 }
 
-export function notFound(): Response {
-  return jsonReply(404, { error: "Not found. Use /health for status or /v2/ for the API." });
+function notFound(headers: HeaderList = []): Response {
+  return jsonReply(404, { error: "Not found. Use /health for status or /v2/ for the API." }, headers);
 }
 
 /** Who asks, as far as the edge knows. */
@@ -113,7 +114,9 @@ async function answer(request: RelayRequest, action: string, mailbox: Mailbox): 
     }
     const maxBytes = action === "send" ? sendBodyMaxBytes(mailbox.config.maxMessageSizeBytes) : bodyMaxBytes;
     const body = await readBody(request, maxBytes);
-    return mailbox.perform(action, parseMembers(new TextDecoder().decode(body)), caller);
+    const members = parseMembers(new TextDecoder().decode(body));
+    const name = action === "send" ? request.headers.get("idempotency-key") : null;
+    return mailbox.perform(action, name === null ? members : { ...members, idempotency_key: name }, caller);
   });
 }
 

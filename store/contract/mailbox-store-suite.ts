@@ -45,6 +45,39 @@ export function mailboxStoreSuite(engine: string, open: OpenForSuite): void {
       assert.deepEqual(store.list([mailboxA], position, 10, t0), []);
     });
 
+    withStore("a blob that came with a time of its own expires by it", {}, async (store) => {
+      const created = t0 / 1000 - 90;
+      assert.equal(await store.put(mailboxA, idOf(1), bytes("old"), t0, created), "stored");
+      assert.equal(await store.put(mailboxA, idOf(2), bytes("new"), t0), "stored");
+      assert.equal(store.list([mailboxA], 0, 10, t0)[0]!.createdAt, created);
+      assert.deepEqual(texts(store, [mailboxA], t0 + 20 * second), ["new"]);
+    });
+
+    withStore(
+      "the oldest of all mailboxes are listed page by page, without what expired",
+      {},
+      async (store) => {
+        for (let n = 0; n < 5; n++) {
+          await store.put(n % 2 ? mailboxA : mailboxB, idOf(n), bytes(`m${n}`), t0 + n * 30 * second);
+        }
+        const later = t0 + 100 * second;
+        const page = store.oldest(0, 2, later);
+        assert.deepEqual(
+          page.map(({ blobId, mailbox }) => [blobId, mailbox]),
+          [
+            [idOf(1), mailboxA],
+            [idOf(2), mailboxB],
+          ],
+        );
+        const rest = store.oldest(page[1]!.position, 10, later);
+        assert.deepEqual(
+          rest.map(({ blobId }) => blobId),
+          [idOf(3), idOf(4)],
+        );
+        assert.deepEqual(store.oldest(rest[1]!.position, 10, later), []);
+      },
+    );
+
     withStore("blobs of several mailboxes come oldest first, each once", {}, async (store) => {
       await Promise.all(
         [mailboxA, mailboxB, mailboxA, mailboxB].map((mailbox, n) =>

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -25,6 +26,25 @@ async function bodyOverTls(url: string, ca: string): Promise<string> {
   const [answer] = await once(get(url, { ca, agent: false }), "response");
   return (await answer.toArray()).join("");
 }
+
+test("SIGUSR1 and SIGHUP read certificates again, and neither ends the relay nor opens a debugger", async () => {
+  using folder = temporaryFolder();
+  const pair = ["--tls-cert", folder.file("tls.crt"), "--tls-key", folder.file("tls.key")];
+  const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=localhost"];
+  const files = ["-keyout", pair[3]!, "-out", pair[1]!];
+  execFileSync("openssl", ["req", "-x509", ...curve, ...files], { stdio: "ignore" });
+  await using postern = await startPostern(pair);
+  rmSync(pair[1]!);
+  const failures = () => postern.log().split("ENOENT").length - 1;
+  for (const signal of ["SIGUSR1", "SIGHUP"] as const) {
+    const before = failures();
+    postern.process.kill(signal);
+    while (failures() === before) await once(postern.process.stderr!, "data");
+  }
+  const [answer] = await once(get(postern.url, { rejectUnauthorized: false, agent: false }), "response");
+  assert.equal(answer.resume().statusCode, 200);
+  assert.doesNotMatch(postern.log(), /[Dd]ebugger/);
+});
 
 describe("--tls-generate", () => {
   const generate = ["--auth-public", "", "--tls-generate", "localhost,127.0.0.1"];

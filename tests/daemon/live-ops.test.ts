@@ -23,7 +23,7 @@ interface Sessions {
 const sessionsAt = async (ops: string, query = ""): Promise<Sessions["sessions"]> =>
   ((await (await fetch(`${ops}/sessions${query}`)).json()) as Sessions).sessions;
 
-describe("what operators see of live", { timeout: 60_000 }, () => {
+describe("what operators see of live", { timeout: 240_000 }, () => {
   test("is counted in the original relay's metrics as the traffic that was sent", async () => {
     await using postern = await startPostern([...withOps, "--auth-public", ""]);
     const ops = await postern.opsUrl();

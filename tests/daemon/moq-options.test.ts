@@ -50,10 +50,10 @@ client.tls.root                 tls-root                      MOQ_CLIENT_TLS_ROO
 client.tls.system_roots         tls-system-roots              MOQ_CLIENT_TLS_SYSTEM_ROOTS       false                refused
 client.tls.fingerprint          client-tls-fingerprint        MOQ_CLIENT_TLS_FINGERPRINT        ab                   refused
 client.tls.host_name            client-tls-host-name          MOQ_CLIENT_TLS_HOST_NAME          a.example            refused
-client.tls.disable_verify       tls-disable-verify            MOQ_CLIENT_TLS_DISABLE_VERIFY     true                 refused
-client.tls.disable_verify       client-tls-disable-verify     MOQ_CLIENT_TLS_DISABLE_VERIFY     false                harmless
+client.tls.disable_verify       tls-disable-verify            MOQ_CLIENT_TLS_DISABLE_VERIFY     true                 tlsDisableVerify
+client.tls.disable_verify       client-tls-disable-verify     MOQ_CLIENT_TLS_DISABLE_VERIFY     true                 tlsDisableVerify
 client.version                  client-version                MOQ_CLIENT_VERSION                moq-lite-04          passed over
-client.websocket.delay          websocket-delay               MOQ_CLIENT_WEBSOCKET_DELAY        200ms                passed over
+client.websocket.delay          websocket-delay               MOQ_CLIENT_WEBSOCKET_DELAY        200ms                websocketDelayMs
 client.websocket.enabled        websocket-enabled             MOQ_CLIENT_WEBSOCKET_ENABLED      true                 harmless
 cluster.connect                 cluster-connect               MOQ_CLUSTER_CONNECT               https://a.example/   clusterRoot
 cluster.connect_api             cluster-connect-api           MOQ_CLUSTER_CONNECT_API           https://a.example/   refused
@@ -189,7 +189,8 @@ describe("options of moq-relay", () => {
       for (const flag of [flagName(key), ...also!.flags!])
         assert.ok(!ours.includes(flag), `${flag} is an option now: take it out of daemon/foreign-options.ts`);
       const variable = also!.env![0]!;
-      assert.ok(listed.has(variable), `${variable} is tried`);
+      // Those of the mailbox relay are tried in daemon/options.test.ts.
+      if (variable.startsWith("MOQ_")) assert.ok(listed.has(variable), `${variable} is tried`);
     }
   });
 
@@ -200,8 +201,8 @@ describe("options of moq-relay", () => {
       "--cache-headroom: cache-capacity is a hard bound; set it low enough, such as 50%.",
     ]);
     assert.throws(
-      () => collectOptions(["--tls-disable-verify"], {}),
-      /--tls-disable-verify: "true" is not possible; .*NODE_EXTRA_CA_CERTS\.$/,
+      () => collectOptions(["--tls-root", "ca.pem"], {}),
+      /--tls-root: "ca\.pem" is not possible; .*NODE_EXTRA_CA_CERTS\.$/,
     );
   });
 });

@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { DescribedApi } from "#tests/support/described-api.ts";
 import { ohttpApi, padJson, sendCapsule, unpadJson } from "#tests/support/mailbox-api.ts";
 import { startPostern } from "#tests/support/postern.ts";
+import { RawPeer } from "#tests/support/raw-peer.ts";
 import { signedGuardians } from "#tests/support/signed-guardians.ts";
 import { signedPurge } from "#tests/support/signed-purge.ts";
 import { temporaryFolder } from "#tests/support/temporary-folder.ts";
@@ -18,7 +19,7 @@ import { decodeKeyConfig } from "#wire/ohttp/key-config.ts";
 
 const api = new DescribedApi();
 /** What this file is about: the mailbox, OHTTP, and what the relay tells of itself. */
-const described = /^\/(v2\/|\.well-known\/ohttp|ohttp-relay|relay\.json|health|up|ready|assets)/;
+const described = /^\/(v2\/|\.well-known\/ohttp|ohttp-relay|federation|relay\.json|health|up|ready|assets)/;
 const mailboxPosts = api.operations(/^\/v2\/(?!ohttp|health)/).map(([, path]) => path);
 const now = () => Math.floor(Date.now() / 1000);
 const mailbox = (byte: number) => byte.toString(16).padStart(2, "0").repeat(32);
@@ -68,9 +69,9 @@ async function gatewayThat(answers: RequestListener) {
 }
 
 /** Asks for a WebSocket without the rest of the handshake. */
-async function upgradeAt(url: string, path: string): Promise<Response> {
+async function upgradeAt(url: string, path: string, method = "POST"): Promise<Response> {
   const socket = connect(Number(new URL(url).port), "127.0.0.1").setEncoding("latin1");
-  socket.write(`POST ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`);
+  socket.write(`${method} ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`);
   let text = "";
   for await (const chunk of socket) text += chunk;
   const [head, body] = text.split("\r\n\r\n");
@@ -107,6 +108,9 @@ describe("the OpenAPI description of the mailbox and OHTTP", { timeout: 120_000 
       "quota exceeded for recipient",
     );
     await ask("/v2/send", { recipient_id: "short", ciphertext: "" }, 400);
+    const named = { recipient_id: mailbox(6), ciphertext: "", idempotency_key: "n" };
+    assert.deepEqual(await ask("/v2/send", named, 200), await ask("/v2/send", named, 200));
+    await ask("/v2/send", { ...named, idempotency_key: "n".repeat(256) }, 400);
     await ask("/v2/send", { recipient_id: mailbox(1), ciphertext: "not-base64!" }, 400);
     await ask("/v2/send", [], 400);
 
@@ -198,8 +202,9 @@ describe("the OpenAPI description of the mailbox and OHTTP", { timeout: 120_000 
     ]);
     const at = (path: string) => (path.startsWith("/ohttp-relay") ? hop.url : postern.url);
     const large = new Uint8Array(300_000);
+    const withMethods = api.operations(described).filter(([, path]) => path !== "/federation");
     await Promise.all(
-      [...new Set(api.operations(described).map(([, path]) => path))].map(async (path) => {
+      [...new Set(withMethods.map(([, path]) => path))].map(async (path) => {
         const refused = await api.ask(at(path), "PUT", path);
         assert.equal(refused.status, 405, path);
       }),
@@ -234,7 +239,7 @@ describe("the OpenAPI description of the mailbox and OHTTP", { timeout: 120_000 
       assert.equal(answer.status, 429);
       assert.match(await answer.text(), /rate limit exceeded/);
     }
-    const target = ["--ohttp-relay-target", counted.url + "/v2/ohttp"];
+    const target = ["--ohttp-relay-target", `${counted.url}/v2/ohttp`];
     await using strict = await startPostern([
       ...trusted,
       ...target,
@@ -270,7 +275,8 @@ describe("the OpenAPI description of the mailbox and OHTTP", { timeout: 120_000 
     await using postern = await startPostern(args);
     const key = await (await fetch(`${postern.url}/v2/ohttp-key`)).bytes();
     const other = new DatabaseSync(folder.file("mailbox.db"));
-    other.exec("DROP TABLE blob; DROP TABLE record; DROP TABLE total");
+    const tables = other.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
+    for (const { name } of tables) other.exec(`DROP TABLE "${name}"`);
     other.close();
     for (const path of mailboxPosts.filter((each) => each !== "/v2/register")) {
       const answer = await api.ask(postern.url, "POST", path, json(wellFormed()[path]));
@@ -397,6 +403,39 @@ describe("the OpenAPI description of the mailbox and OHTTP", { timeout: 120_000 
     assert.equal((await first).status, 200);
   });
 
+  test("federation: calls are taken where it is on, and hints come with a fetch", async () => {
+    await using peer = await startPostern(["--federation"]);
+    using call = await RawPeer.call(peer.url, "them");
+    assert.equal(call.closed, false);
+    api.switched("GET", "/federation");
+    await api.check("GET", "/federation", {}, await upgradeAt(peer.url, "/federation", "GET"));
+    await api.ask(peer.url, "GET", "/federation");
+    await using relay = await startPostern([
+      "--federation",
+      "--federation-peers",
+      peer.url.replace(/^http/, "ws"),
+      "--federation-allow-private",
+      "127.0.0.1",
+      "--federation-capacity-interval",
+      "100ms",
+      "--federation-offload-threshold",
+      "0",
+      "--mailbox-rate-limit",
+      "100000",
+    ]);
+    const send = json({ recipient_id: mailbox(1), ciphertext: "aGk=" });
+    await api.ask(relay.url, "POST", "/v2/send", send);
+    const look = json({ mailbox_tokens: [mailbox(1)] });
+    let page = { forwarding_hints: undefined };
+    while (page.forwarding_hints === undefined) {
+      page = await (await api.ask(relay.url, "POST", "/v2/fetch", look)).json();
+    }
+    const there = await (await api.ask(peer.url, "POST", "/v2/fetch", look)).json();
+    assert.equal(there.blobs.length, 1);
+    await using off = await startPostern();
+    await api.check("GET", "/federation", {}, await upgradeAt(off.url, "/federation", "GET"));
+  });
+
   test("what the relay tells of itself", async () => {
     await using postern = await startPostern();
     for (const path of ["/relay.json", "/health", "/up", "/ready"]) await api.ask(postern.url, "GET", path);
@@ -417,10 +456,10 @@ describe("the OpenAPI description of the mailbox and OHTTP", { timeout: 120_000 
 
   test("lacks no path that the code serves", () => {
     /** Of the operations listener, which is described in docs/guides/operate.md. */
-    const operations = new Set(["/metrics", "/build-info"]);
+    const operations = new Set(["/metrics", "/build-info", "/pubkey"]);
     /** Parts of paths, patterns, a Privacy Pass issuer's path (RFC 9578 describes it), and what is no path of ours. */
     const parts =
-      /^\/(proc\/self\/status|token-request|inbox|link|announced|fetch|v2|assets\/|v2\/|v2\/\*|ack|await|anon\/|fetch\/\{path\}|federation)$/;
+      /^\/(proc\/self\/status|token-request|inbox|link|announced|fetch|v2|assets\/|v2\/|v2\/\*|ack|await|anon\/|fetch\/\{path\})$/;
     const root = fileURLToPath(new URL("../..", import.meta.url));
     const paths = new Set<string>();
     for (const folder of ["modes", "edge", "daemon", "web"]) {

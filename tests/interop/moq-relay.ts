@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { newKeyFile, signingKey } from "#modes/live/auth/key.ts";
 import { mintToken } from "#modes/live/auth/token.ts";
-import { startPostern } from "#tests/support/postern.ts";
+import { hasNativeWebTransport, startWithNativeWebTransport } from "#tests/support/native-webtransport.ts";
 import { temporaryFolder } from "#tests/support/temporary-folder.ts";
 import { type MoqClient, netClient } from "./live/clients.ts";
 
@@ -164,6 +164,29 @@ const recentLinks: readonly Link[] = [
   },
 ];
 
+/** Where the native library loads, or a system is named in which it does. */
+const nativeLinks: readonly Link[] = [
+  {
+    // There is no wss: who is linked is linked by QUIC.
+    name: "ours dials, WebTransport",
+    theirs: [],
+    ours: ["--cluster-root", `https://${theirs.host}/`, "--tls-disable-verify"],
+  },
+  {
+    name: "ours dials, WebTransport by the hash that theirs tells",
+    theirs: [],
+    ours: ["--cluster-root", theirs.href, "--websocket-delay", "10s"],
+  },
+  {
+    name: "theirs dials, WebTransport of the native library",
+    theirs: [
+      ...["--cluster-connect", `https://${ours.host}/`, "--connect-tls-insecure"],
+      "--connect-websocket-enabled=false",
+    ],
+    ours: ["--webtransport", "moq", "--tls-cert", cert!, "--tls-key", key!],
+  },
+];
+
 const shown = ["--cluster-token", token!];
 const seedLinks: readonly Link[] = [
   { name: "seed's age, ours dials", theirs: [], ours: ["--cluster-root", theirs.href, ...shown] },
@@ -190,7 +213,7 @@ async function run(links: readonly Link[], binary: string, common: string[], pat
       "--cluster-retry-max",
       "1s",
     ];
-    const postern = await startPostern([...own, ...link.ours]);
+    const postern = await startWithNativeWebTransport([...own, ...link.ours]);
     const [here, there] = [new URL(path, postern.url), new URL(path, theirs)];
     await row(`${link.name}; published here, watched there`, () => crosses(here, there));
     await row(`${link.name}; published there, watched here`, () => crosses(there, here));
@@ -211,7 +234,8 @@ const listen = [
   "--web-http-listen",
   theirs.host,
 ];
-await run(recentLinks, recent, [...listen, "--auth-public", "**"], "/");
+const links = hasNativeWebTransport() ? [...recentLinks, ...nativeLinks] : recentLinks;
+await run(links, recent, [...listen, "--auth-public", "**"], "/");
 if (seedAge) {
   const bind = [
     "--server-bind",

@@ -1,15 +1,12 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { Browser } from "playwright-core";
 import { systemEntropy } from "#core/clock.ts";
 import { openDevelopmentCertificate } from "#edge/tls/development-certificate.ts";
-import { loadMoqBinding } from "#edge/webtransport/moq-binding.ts";
-import { WebTransportUnavailableError } from "#edge/webtransport/webtransport-listener.ts";
 import { launchChromium } from "#tests/support/chromium.ts";
-import { type Postern, readyPostern, startPostern } from "#tests/support/postern.ts";
+import { hasNativeWebTransport, startWithNativeWebTransport } from "#tests/support/native-webtransport.ts";
+import type { Postern } from "#tests/support/postern.ts";
 import { simClock } from "#tests/support/sim-clock.ts";
 import { temporaryFolder } from "#tests/support/temporary-folder.ts";
 import type { Page as BroadcastPage } from "./live/browser-page.ts";
@@ -17,34 +14,12 @@ import { servePage } from "./live/serve-page.ts";
 
 declare const page: BroadcastPage;
 
-// The native part of @moq/web-transport needs a newer C library than some systems have. NEWER_ROOT names a folder with a
-// newer system, in which this checkout and the folder for temporary files are mounted where they are here.
-const { NEWER_ROOT: root } = process.env;
-
-function runsMoq(): boolean {
-  if (root !== undefined) return true;
-  try {
-    loadMoqBinding();
-    return true;
-  } catch (error) {
-    if (error instanceof WebTransportUnavailableError) return false;
-    throw error;
-  }
-}
-
-function start(args: readonly string[]): Promise<Postern> {
-  if (root === undefined) return startPostern(args);
-  const main = join(import.meta.dirname, "../../cli/main.ts");
-  const serve = ["serve", "--port", "0", "--ops-listen", "off", "--persist-db", "memory"];
-  return readyPostern(spawn("chroot", [root, process.execPath, main, ...serve, ...args]));
-}
-
 const dayMs = 86_400_000;
 
 /** What serves WebTransport, and the version that clients come to speak with it. */
 const libraries = [
   { library: "quiche", version: "moq-lite-05" },
-  ...(runsMoq() ? [{ library: "moq", version: "moq-lite-02" }] : []),
+  ...(hasNativeWebTransport() ? [{ library: "moq", version: "moq-lite-02" }] : []),
 ];
 
 for (const { library, version } of libraries) {
@@ -61,7 +36,15 @@ for (const { library, version } of libraries) {
     });
 
     const serve = (...args: string[]): Promise<Postern> =>
-      start(["--auth-public", "", "--webtransport", library, "--tls-generate", "localhost", ...args]);
+      startWithNativeWebTransport([
+        "--auth-public",
+        "",
+        "--webtransport",
+        library,
+        "--tls-generate",
+        "localhost",
+        ...args,
+      ]);
     const open = async () => {
       const tab = await browser.newPage();
       await tab.goto(site.url);

@@ -22,6 +22,17 @@ const expected: readonly (readonly [name: string, type: string, value?: number])
   ["relay_panics_total", "counter", 0],
   ["relay_tokio_alive_tasks", "gauge", 0],
   ["relay_tokio_workers", "gauge"],
+  ["relay_federation_peers_connected", "gauge", 0],
+  ["relay_federation_peer_connections_total", "counter", 0],
+  ["relay_federation_peer_connection_errors_total", "counter", 0],
+  ["relay_federation_offloads_sent_total", "counter", 0],
+  ["relay_federation_offloads_received_total", "counter", 0],
+  ["relay_federation_offloads_rejected_total", "counter", 0],
+  ["relay_federation_hints_active", "gauge", 0],
+  ["relay_federation_hints_stored_total", "counter", 0],
+  ["relay_federation_hints_expired_total", "counter", 0],
+  ["relay_federation_drain_notices_total", "counter", 0],
+  ["relay_federation_rate_limited_total", "counter", 0],
   ["process_cpu_seconds_total", "counter"],
   ["process_open_fds", "gauge"],
   ["process_max_fds", "gauge"],
@@ -38,6 +49,7 @@ test("the original's metrics are there, of their type, and true", async () => {
     "127.0.0.1:0",
     "--mailbox-rate-limit",
     "2",
+    "--federation",
   ]);
   const fetchAt = (path: string, init?: RequestInit) => fetch(postern.url + path, init);
   const plain = plainApi(fetchAt);

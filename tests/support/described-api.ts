@@ -76,6 +76,12 @@ export class DescribedApi {
     if (response.ok && sent) this.#validate(`${what}: request`, sent.schema, JSON.parse(String(init.body)));
   }
 
+  /** A connection became something else, which is no answer. */
+  switched(method: string, route: string): void {
+    assert.ok(this.document.paths[route]?.[method.toLowerCase()]?.responses["101"]);
+    this.#seen.add(`${method} ${route} 101`);
+  }
+
   /** Each operation whose path matches, with its method in upper case. */
   operations(paths: RegExp): readonly (readonly [method: string, path: string, operation: Operation])[] {
     return Object.entries(this.document.paths)

@@ -77,7 +77,7 @@ export class FakeReceive implements NativeReceive {
 }
 
 export class FakeSession implements NativeSession {
-  readonly protocol = null;
+  readonly protocol: string | null;
   /** Streams of the client's. */
   readonly unis = new Queue<NativeReceive>();
   readonly bidis = new Queue<NativeBidi>();
@@ -85,6 +85,10 @@ export class FakeSession implements NativeSession {
   readonly opened = new Queue<NativeSend>();
   closedWith: [number, string] | undefined;
   readonly #closed = Promise.withResolvers<{ closeCode: number; reason: string }>();
+
+  constructor(protocol: string | null = null) {
+    this.protocol = protocol;
+  }
 
   acceptUni(): Promise<NativeReceive> {
     return this.unis.take();
@@ -147,7 +151,16 @@ export class FakeBinding implements MoqBinding {
   stillBound = 0;
   readonly #requests = new Map<string, Queue<NativeRequest>>();
   readonly NapiServer = { bind: (address: string, certificate: Buffer) => this.#bind(address, certificate) };
-  readonly NapiClient = { disableVerify: (): NativeClient => ({ connect: (url) => this.#connect(url) }) };
+  /** Which certificates a client of ours was to trust. */
+  readonly trusted: (string | Buffer[])[] = [];
+  /** Answers clients of ours that come to no port of ours. */
+  onDial: (url: string, protocols: readonly string[]) => Promise<NativeSession> = () =>
+    Promise.reject(new Error("nobody there"));
+  readonly NapiClient = {
+    withSystemRoots: () => this.#client("system"),
+    withCertificateHashes: (hashes: Buffer[]) => this.#client(hashes),
+    disableVerify: () => this.#client("all"),
+  };
 
   /** A client comes to the first address. */
   knock(request: NativeRequest): void {
@@ -177,8 +190,15 @@ export class FakeBinding implements MoqBinding {
     };
   }
 
-  async #connect(url: string): Promise<NativeSession> {
-    this.#requests.get(new URL(url).host)!.give(new FakeRequest(url, new FakeSession()));
+  #client(trusted: string | Buffer[]): NativeClient {
+    this.trusted.push(trusted);
+    return { connect: (url, options) => this.#connect(url, options?.protocols ?? []) };
+  }
+
+  async #connect(url: string, protocols: readonly string[]): Promise<NativeSession> {
+    const requests = this.#requests.get(new URL(url).host);
+    if (requests === undefined) return await this.onDial(url, protocols);
+    requests.give(new FakeRequest(url, new FakeSession()));
     return new FakeSession();
   }
 }

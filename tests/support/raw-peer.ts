@@ -68,7 +68,9 @@ export class RawPeer {
     await once(peer.socket, "open");
     if (relayId === undefined) return peer;
     peer.say({ type: "PeerHandshake", relay_id: relayId, version: 1, listen_addr: "" });
-    assert.equal((await peer.next()).accepted, true);
+    const { accepted } = await peer.next();
+    if (accepted !== true) peer.socket.terminate();
+    assert.equal(accepted, true);
     return peer;
   }
 

@@ -43,7 +43,7 @@ import {
   encodeTrackInfo,
   encodeTrackName,
 } from "./track.ts";
-import { chooseSubprotocol, type LiteVersion } from "./version.ts";
+import { chooseSubprotocol, type LiteVersion, liteSetupVersions, setupVersions } from "./version.ts";
 
 const versions: LiteVersion[] = [1, 2, 3, 4, 5];
 const same = (bytes: Uint8Array, text: string) => assert.equal(toHex(bytes), text.replaceAll(" ", ""));
@@ -127,7 +127,8 @@ describe("messages of moq-lite, as published clients write them", () => {
     assert.equal(chooseSetupVersion([0xff00000e, 0xff0dad01, 0xff0dad02])?.version, 1);
     assert.equal(chooseSetupVersion([0xff00000d, 0xff00000e])?.version, 14);
     assert.equal(chooseSetupVersion([0xff0dad02, 0xff00000e], 14)?.version, 14);
-    assert.equal(decodeServerSetup(hex("c0000000ff0dad02 00")), 2);
+    assert.equal(decodeServerSetup(hex("c0000000ff0dad02 00"), setupVersions), 2);
+    assert.throws(() => decodeServerSetup(hex("c0000000ff00000e 00"), liteSetupVersions), LiveProtocolError);
   });
 
   test("a setup with a parameter twice is a violation, an unknown one is skipped", () => {
@@ -250,7 +251,7 @@ describe("what is encoded decodes to itself", () => {
 describe("whatever bytes come", () => {
   const decoders: ((bytes: Uint8Array) => unknown)[] = [
     decodeClientSetup,
-    decodeServerSetup,
+    (bytes) => decodeServerSetup(bytes, setupVersions),
     decodeSetup,
     decodeAnnounceInit,
     decodeAnnounceOk,

@@ -25,6 +25,7 @@ function gated(version: LiteVersion | undefined, admit: (knock: Knock) => Promis
       },
       accept: (transport, grant) => void relay.accept(transport, grant),
     },
+    "tcp",
     limits,
     clock,
     (error) => {

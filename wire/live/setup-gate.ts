@@ -1,6 +1,6 @@
 import type { Cancel, Clock } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
-import { type LiveAcceptor, parseTarget } from "./acceptor.ts";
+import { type LiveAcceptor, parseTarget, type TransportKind } from "./acceptor.ts";
 import { LiveProtocolError, liveError } from "./error-code.ts";
 import { decodeSetup } from "./setup.ts";
 import { StreamBuffer } from "./stream-buffer.ts";
@@ -36,6 +36,7 @@ interface Held {
 export class SetupGate<Admission> implements TransportHandler {
   readonly #transport: Transport;
   readonly #acceptor: LiveAcceptor<Admission>;
+  readonly #kind: TransportKind;
   readonly #limits: SetupGateLimits;
   readonly #report: (error: unknown) => void;
   readonly #held: Held[] = [];
@@ -48,12 +49,14 @@ export class SetupGate<Admission> implements TransportHandler {
   constructor(
     transport: Transport,
     acceptor: LiveAcceptor<Admission>,
+    kind: TransportKind,
     limits: SetupGateLimits,
     clock: Clock,
     report: (error: unknown) => void,
   ) {
     this.#transport = transport;
     this.#acceptor = acceptor;
+    this.#kind = kind;
     this.#limits = limits;
     this.#report = report;
     this.#cancelTimeout = clock.after(limits.setupTimeoutMs, () =>
@@ -131,6 +134,7 @@ export class SetupGate<Admission> implements TransportHandler {
     const knock = {
       ...parseTarget(target),
       authorization: undefined,
+      transport: this.#kind,
       ...setupOf(this.#transport.version),
       targetInSetup: this.#transport.version !== undefined && isIetf(this.#transport.version),
     };

@@ -3,9 +3,7 @@ import { setupTokenParameter } from "../privacy-pass/codepoints.ts";
 import { Decoder } from "./decoder.ts";
 import { Encoder, encodeMessage } from "./encoder.ts";
 import { LiveProtocolError, liveError } from "./error-code.ts";
-import { draftOf } from "./ietf/draft.ts";
-import { encodeSetupOptions, type SetupOptions } from "./ietf/setup.ts";
-import { isIetf, type LiveVersion, setupVersions } from "./version.ts";
+import { isIetf, type LiveVersion, type SetupVersion, setupVersions } from "./version.ts";
 
 /** First bytes of the SETUP that chooses between moq-lite 01 and 02: client, server. */
 export const setupClient = 0x20;
@@ -87,19 +85,25 @@ export const encodeServerSetupOld = (type: number, versionId: number): Uint8Arra
     encodeMessage((body) => body.varint(versionId).varint(0)),
   );
 
-/** Offers all that SETUP chooses from; the options are for draft 14, and nobody else minds them. */
-export function encodeClientSetup(options: Partial<SetupOptions> = {}): Uint8Array {
-  const body = new Encoder().varint(setupVersions.length);
-  for (const { id } of setupVersions) body.varint(id);
-  encodeSetupOptions(body, options, draftOf(14));
+/** Offers `versions` of those that SETUP chooses from; `writeParameters` adds count and parameters, none by default. */
+export function encodeClientSetup(
+  versions: readonly SetupVersion[],
+  writeParameters: (body: Encoder) => void = (body) => void body.varint(0),
+): Uint8Array {
+  const body = new Encoder().varint(versions.length);
+  for (const { id } of versions) body.varint(id);
+  writeParameters(body);
   return withLength16(setupClient, body.finish());
 }
 
-/** The version the server chose; where it is draft 14, its options follow. */
-export function decodeServerSetup(body: Uint8Array): LiveVersion {
+/** The version the server chose of those it was offered; where it is draft 14, its options follow. */
+export function decodeServerSetup<Version extends LiveVersion>(
+  body: Uint8Array,
+  versions: readonly SetupVersion<Version>[],
+): Version {
   const from = new Decoder(body);
   const id = from.varint();
-  const known = setupVersions.find((entry) => entry.id === id);
+  const known = versions.find((entry) => entry.id === id);
   if (!known) throw new LiveProtocolError("the server chose a version we do not speak", liveError.version);
   return known.version;
 }

@@ -31,12 +31,19 @@ export type StoredFrameClass = "A" | "B";
 
 export const frameClassOf = (version: LiteVersion): StoredFrameClass => (version >= 5 ? "B" : "A");
 
-/** Numbers of the versions that SETUP chooses from, what we like best first. */
-export const setupVersions: readonly { id: number; version: LiveVersion }[] = [
+export interface SetupVersion<Version extends LiveVersion = LiveVersion> {
+  id: number;
+  version: Version;
+}
+
+/** Numbers of the versions of moq-lite that SETUP chooses from, what we like best first. */
+export const liteSetupVersions: readonly SetupVersion<LiteVersion>[] = [
   { id: 0xff0dad02, version: 2 },
   { id: 0xff0dad01, version: 1 },
-  { id: 0xff00000e, version: 14 },
 ];
+
+/** All that SETUP chooses from, what we like best first. */
+export const setupVersions: readonly SetupVersion[] = [...liteSetupVersions, { id: 0xff00000e, version: 14 }];
 
 const framings: readonly Framing[] = ["qmux-02", "qmux-01", "qmux-00"];
 /** From draft 18 on an older framing is not to be used. */
@@ -64,6 +71,13 @@ export const protocolNames: readonly ProtocolName[] = [
   { name: "moq-00", version: 14 },
 ];
 
+/** Those of moq-lite alone. */
+export const liteNames: readonly (ProtocolName & { version: LiteVersion | undefined })[] =
+  protocolNames.filter(
+    (known): known is ProtocolName & { version: LiteVersion | undefined } =>
+      known.version === undefined || !isIetf(known.version),
+  );
+
 /** What a WebSocket subprotocol stands for; without a version, SETUP decides. */
 export interface Subprotocol {
   name: string;
@@ -83,6 +97,13 @@ export const subprotocols: readonly Subprotocol[] = [
   { name: "webtransport", framing: "webtransport", version: undefined },
 ];
 
+/** Those of moq-lite alone. */
+export const liteSubprotocols: readonly (Subprotocol & { version: LiteVersion | undefined })[] =
+  subprotocols.filter(
+    (known): known is Subprotocol & { version: LiteVersion | undefined } =>
+      known.version === undefined || !isIetf(known.version),
+  );
+
 /** The first of ours that the client offers; `undefined` if it offers none we know. */
 export function chooseSubprotocol(offered: Iterable<string>): Subprotocol | undefined {
   const offers = new Set(offered);
@@ -90,4 +111,4 @@ export function chooseSubprotocol(offered: Iterable<string>): Subprotocol | unde
 }
 
 /** What a client speaks that offers nothing at all. */
-export const legacySubprotocol: Subprotocol = subprotocols[subprotocols.length - 1]!;
+export const legacySubprotocol = liteSubprotocols[liteSubprotocols.length - 1]!;

@@ -1,9 +1,9 @@
 import type { Cancel } from "#core/clock.ts";
+import { type ControlOutput, type ControlOwner, ControlStream } from "#wire/live/control-stream.ts";
 import type { Draft } from "#wire/live/ietf/draft.ts";
 import { resetCodeOf } from "#wire/live/ietf/error.ts";
 import { ControlBuffer, type Message } from "#wire/live/ietf/message.ts";
 import type { BidiStream } from "#wire/live/transport.ts";
-import { type ControlOutput, type ControlOwner, ControlStream } from "../control-stream.ts";
 
 /**
  * One request, ours or the remote's, and all that is said about it: on a stream of its own, or among others on the control

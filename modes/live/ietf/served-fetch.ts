@@ -1,3 +1,4 @@
+import { ControlOutput } from "#wire/live/control-stream.ts";
 import { liveError } from "#wire/live/error-code.ts";
 import { FrameScanner, type FrameSink } from "#wire/live/frames.ts";
 import type { Draft } from "#wire/live/ietf/draft.ts";
@@ -11,7 +12,6 @@ import {
 } from "#wire/live/ietf/fetch.ts";
 import type { Location } from "#wire/live/ietf/parameters.ts";
 import { encodeRequestError } from "#wire/live/ietf/request.ts";
-import { ControlOutput } from "../control-stream.ts";
 import type { Group } from "../group.ts";
 import type { SessionContext } from "../session-context.ts";
 import type { Track } from "../track.ts";

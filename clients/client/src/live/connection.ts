@@ -24,7 +24,7 @@ import type {
   Transport,
   TransportHandler,
 } from "../../../../wire/live/transport.ts";
-import type { LiteVersion } from "../../../../wire/live/version.ts";
+import { isIetf, type LiteVersion, liteSetupVersions } from "../../../../wire/live/version.ts";
 import { Announcer } from "./announcer.ts";
 import type { OwnBroadcast, OwnTrack, PublisherHome } from "./broadcast.ts";
 import type { ConnectionContext } from "./connection-context.ts";
@@ -77,8 +77,9 @@ export class Connection implements ConnectionContext, ServingHome, TransportHand
 
   /** Called in the turn the transport opened. */
   start(): void {
-    if (this.#transport.version !== undefined) {
-      this.#begin(this.#transport.version);
+    const { version } = this.#transport;
+    if (version !== undefined && !isIetf(version)) {
+      this.#begin(version);
       return;
     }
     this.#cancelSetup = this.home.clock.after(this.home.limits.connectMaxMs, () =>
@@ -248,9 +249,9 @@ export class Connection implements ConnectionContext, ServingHome, TransportHand
       if (type === undefined) return;
       if (type !== setupServer) throw new LiveProtocolError("the answer is not a server's setup");
       const body = input.takeMessage16();
-      if (body !== undefined) this.#begin(decodeServerSetup(body));
+      if (body !== undefined) this.#begin(decodeServerSetup(body, liteSetupVersions));
     };
-    stream.output.send(encodeClientSetup());
+    stream.output.send(encodeClientSetup(liteSetupVersions));
   }
 
   /** Nothing a relay says there concerns us, but it must be well said. */

@@ -1,7 +1,7 @@
 import type { Clock } from "../../../../core/clock.ts";
 import { type MessageSink, Mux } from "../../../../wire/live/mux.ts";
 import { recordMinBytes } from "../../../../wire/live/qmux.ts";
-import { legacySubprotocol, subprotocols } from "../../../../wire/live/version.ts";
+import { legacySubprotocol, liteSubprotocols } from "../../../../wire/live/version.ts";
 import type { LiveLimits } from "./limits.ts";
 
 /** Bytes handed to the WebSocket before we wait for the network to take them. */
@@ -87,7 +87,7 @@ export function dialWebSocket(
 ): () => void {
   const target = new URL(url);
   target.protocol = target.protocol.replace(/^http/, "ws");
-  const names = subprotocols.map(({ name }) => name);
+  const names = liteSubprotocols.map(({ name }) => name);
   const socket = new Socket(target.href, names);
   socket.binaryType = "arraybuffer";
   let mux: Mux | undefined;
@@ -104,7 +104,7 @@ export function dialWebSocket(
     else mux?.refuse("text messages are not part of the protocol");
   };
   socket.onopen = () => {
-    const agreed = subprotocols.find(({ name }) => name === socket.protocol) ?? legacySubprotocol;
+    const agreed = liteSubprotocols.find(({ name }) => name === socket.protocol) ?? legacySubprotocol;
     const sink = new WebSocketSink(socket, clock, () => opened.drained());
     const own = {
       connectionWindowBytes: limits.windowBytes,
