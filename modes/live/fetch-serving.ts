@@ -23,24 +23,37 @@ export class FetchServing implements BodyReader {
       this.close();
       this.#stream.abort(code);
     };
-    // The answer is one group at most, which the cache holds anyway: only references wait here.
-    this.#stream.output.unbounded = true;
     this.#traffic.groups++;
     this.#body.add(this);
+    // Taken when there is room, so that what waits is the group's alone and counts as such.
+    this.#stream.output.feed(() => this.#sendNext());
     this.onMore();
   }
 
   onMore(): void {
-    while (this.#next < this.#body.chunks.length) {
-      const at = this.#next++;
+    if (typeof this.#body.state !== "number") {
+      this.#stream.output.wake();
+      return;
+    }
+    this.#stream.abort(this.#body.state);
+    this.close();
+  }
+
+  /** False: there is no more for now, or at all. */
+  #sendNext(): boolean {
+    const at = this.#next;
+    if (at < this.#body.chunks.length) {
+      this.#next++;
       this.#stream.output.send(this.#body.chunks[at]!);
       this.#traffic.frames += this.#body.chunkFrames[at]!;
       this.#traffic.bytes += this.#body.chunkPayload[at]!;
+      return true;
     }
-    if (this.#body.state === "open") return;
-    if (this.#body.state === "complete") this.#stream.output.finish();
-    else this.#stream.abort(this.#body.state);
-    this.close();
+    if (this.#body.state === "complete") {
+      this.#stream.output.finish();
+      this.close();
+    }
+    return false;
   }
 
   close(): void {

@@ -71,15 +71,16 @@ export class AnnouncedHere {
   }
 
   /** False: it may not be published, or came from us. */
-  announce(name: string, hops: readonly bigint[]): boolean {
+  announce(name: string, passed: readonly bigint[]): boolean {
+    // The remote is a hop like any other, even if what it speaks has no name for it.
+    const hops = passed.length > 0 ? passed : [unknownOrigin];
     const path = this.#all.pathOf(name);
     if (path === undefined) return false;
     if (this.#all.loops(hops)) {
       this.end(name);
       return false;
     }
-    // The remote is a hop like any other, even if what it speaks has no name for it.
-    this.#all.add(path, this, hops.length > 0 ? hops : [unknownOrigin]);
+    this.#all.add(path, this, hops);
     this.#paths.add(path);
     return true;
   }

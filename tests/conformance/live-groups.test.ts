@@ -322,7 +322,7 @@ describe("groups", { concurrency: 6 }, () => {
       probe.publish("nothing-here");
       await viewer.session.until(() => barrier.diary.length > 0, "the probe");
       viewer.connection.socket.pause();
-      const big = "x".repeat(100_000);
+      const big = "x".repeat(40_000);
       for (let sequence = 0; sequence < 60; sequence++) {
         for (const name of ["calm", "urgent"]) trackOf(name).group(sequence, big);
       }

@@ -125,7 +125,8 @@ class World {
       ({ request, stream }) => request.broadcast === path && !stream.over,
     );
     const track = asked?.at(-1);
-    if (publisher === undefined || track === undefined) return;
+    // One that hears nothing does not know what it is asked for.
+    if (publisher === undefined || track === undefined || publisher.stalled) return;
     const key = this.#key(publisher, path);
     const sequence = this.sent.get(key) ?? 0;
     this.sent.set(key, sequence + 1);

@@ -48,7 +48,7 @@ export interface RawOutput {
 }
 
 /** How long something may take that must happen; a relay that lets it pass fails. */
-const patienceMs = 5_000;
+const patienceMs = 15_000;
 
 /** A client that sends whatever bytes a test wants and writes down what comes back. */
 export class RawSession implements TransportHandler {
