@@ -19,6 +19,7 @@ import { openCertificates, readClientRoots } from "./certificates.ts";
 import { composeMailbox, type MailboxParts } from "./compose-mailbox.ts";
 import { hostAndPort, publicAddresses } from "./listen-addresses.ts";
 import { type LiveParts, openLive } from "./live.ts";
+import { startPeers } from "./live-dial.ts";
 import { measureAccepts } from "./live-metrics.ts";
 import { liveOps } from "./live-ops.ts";
 import { listenLiveSockets } from "./live-sockets.ts";
@@ -117,7 +118,7 @@ export async function compose(config: Config, log: Logger, env: NodeJS.ProcessEn
   const { url, at } = listeners[0]!;
   for (const further of listeners.slice(1)) log.info({ url: further.url }, "further public listener");
   if (live) await listenLiveSockets(live, config, { clock, log, metrics, report }, starting);
-  live?.peers.start();
+  if (live) startPeers(live.peers, config, starting, clock, log);
   if (live) {
     await listenLiveWebTransport(live, config, at, certificates, { clock, log, metrics, report }, starting);
   }

@@ -108,18 +108,7 @@ const foreign: readonly ForeignOption[] = [
     isRefused: true,
     instead: "relays find each other below internal/origins and .internal/origins, and nowhere else.",
   },
-  { flag: "cluster-id", instead: "each start draws a new id; nothing has to know it." },
   { flag: "cluster-max-hops", instead: "a broadcast crosses 32 relays at most." },
-  {
-    flag: "cluster-mesh",
-    isSwitch: true,
-    instead: "relays with a cluster-node always connect with each other directly.",
-  },
-  {
-    flag: "cluster-connect-api",
-    isRefused: true,
-    instead: "list the relays in cluster-root; those are asked for the others.",
-  },
   { flag: "cache-headroom", instead: "cache-capacity is a hard bound; set it low enough, such as 50%." },
   ...(["root", "cert", "key", "disable-verify"] as const).map((name) => ({
     flag: `auth-tls-${name}`,

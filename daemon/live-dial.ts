@@ -1,12 +1,16 @@
+import { getCACertificates } from "node:tls";
 import type { Clock } from "#core/clock.ts";
+import { dialQuic } from "#edge/quic/dial.ts";
 import { dialStreamSocket } from "#edge/stream-socket/dial.ts";
 import { type DialOptions, dialWebSocket } from "#edge/websocket/dial.ts";
 import { dialWebTransport } from "#edge/webtransport/dial.ts";
 import { loadMoqBinding, type MoqBinding } from "#edge/webtransport/moq-binding.ts";
 import { WebTransportUnavailableError } from "#edge/webtransport/webtransport-listener.ts";
-import type { Dial } from "#modes/live/peers.ts";
+import type { Dial, Peers } from "#modes/live/peers.ts";
 import type { Transport } from "#wire/live/transport.ts";
+import { followClusterList } from "./cluster-list.ts";
 import type { Config } from "./options.ts";
+import type { Logger } from "./telemetry.ts";
 
 /** How other relays are dialled: the scheme of the URL says; where it leaves it open, by WebTransport first. */
 export function dialBy(config: Config, options: DialOptions, clock: Clock): Dial {
@@ -18,9 +22,19 @@ export function dialBy(config: Config, options: DialOptions, clock: Clock): Dial
     ? dialEither(webTransport, webSocket, config.websocketDelayMs, clock)
     : webSocket;
   return (url, open) => {
-    if (url.protocol === "tcp:" || url.protocol === "unix:")
-      return dialStreamSocket(url, options, clock, open);
-    return url.protocol.startsWith("ws") ? webSocket(url, open) : either(url, open);
+    switch (url.protocol) {
+      case "tcp:":
+      case "unix:":
+        return dialStreamSocket(url, options, clock, open);
+      case "moqt:":
+      case "moql:":
+        return dialQuic(url, { ...options, ca: getCACertificates() }, clock, open);
+      case "ws:":
+      case "wss:":
+        return webSocket(url, open);
+      default:
+        return either(url, open);
+    }
   };
 }
 
@@ -53,8 +67,9 @@ function turnAway(transport: Transport): void {
   transport.close(0, "");
 }
 
-function bindingFor({ webtransport, clusterRoot, clusterNode }: Config): MoqBinding | undefined {
-  const dials = clusterRoot.length > 0 || clusterNode !== undefined;
+function bindingFor(config: Config): MoqBinding | undefined {
+  const { webtransport, clusterRoot, clusterConnectApi, clusterNode } = config;
+  const dials = clusterRoot.length > 0 || clusterConnectApi !== undefined || clusterNode !== undefined;
   if (!dials || (webtransport !== "auto" && webtransport !== "moq")) return undefined;
   try {
     return loadMoqBinding();
@@ -62,4 +77,21 @@ function bindingFor({ webtransport, clusterRoot, clusterNode }: Config): MoqBind
     if (error instanceof WebTransportUnavailableError) return undefined;
     throw error;
   }
+}
+
+/** Starts the links, those of a list that is kept elsewhere among them. Closed with `opening`. */
+export function startPeers(
+  peers: Peers,
+  { clusterConnectApi: source, clusterNode: node }: Config,
+  opening: AsyncDisposableStack,
+  clock: Clock,
+  log: Logger,
+): void {
+  peers.start();
+  if (source === undefined) return;
+  const onTrouble = (error: unknown) => {
+    const { name, message } = error as Error;
+    log.warn({ name, message }, "cluster-connect-api: the list of relays could not be had; the links stay");
+  };
+  opening.defer(followClusterList({ source, node }, clock, (list) => peers.list(list), onTrouble));
 }

@@ -51,7 +51,7 @@ export async function openLive(
 ): Promise<LiveParts | undefined> {
   const access = await liveAccess(config, clock);
   if (!access && !config.privacypassEnabled && !config.privacypassServe) {
-    if (config.clusterRoot.length > 0)
+    if (config.clusterRoot.length > 0 || config.clusterConnectApi !== undefined)
       throw new OptionError("--cluster-root: needs auth-key or auth-public.");
     return undefined;
   }
@@ -78,6 +78,8 @@ export async function openLive(
   opening.defer(every(config.authRecheckMs, clock, () => void live.recheck().catch(report)));
   const webSocketOptions = webSocketOptionsOf(config);
   const webSocket = new LiveWebSocket(live, webSocketOptions, clock, report);
+  if (config.webtransport !== "quiche" && config.clusterRoot.some((url) => /^moq[tl]:/.test(url)))
+    throw new OptionError("--cluster-root: moqt:// needs --webtransport quiche.");
   const dialOptions = {
     ...webSocketOptions,
     connectTimeoutMs: config.liveSetupTimeoutMs,

@@ -7,6 +7,8 @@ export interface QuicNative {
   peerStreamsLeftBidi(): number;
   /** What the remote closed the connection with. */
   peerError(): { isApp: boolean; errorCode: number; reason: Uint8Array } | null;
+  /** One a path: round trip in ms, and bytes a second that arrived. */
+  pathStats(): { active: boolean; rtt: number; deliveryRate: number }[];
   /** The protocol that was agreed upon in the handshake (ALPN). */
   applicationProto(): Uint8Array;
 }

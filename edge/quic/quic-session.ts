@@ -1,13 +1,16 @@
 import type { QUICConnection, QUICStream } from "@matrixai/quic";
 import type {
   BidiStream,
+  Estimate,
+  ReceiveStream,
   SendStream,
   SessionEnd,
   Transport,
   TransportHandler,
 } from "#wire/live/transport.ts";
-import type { LiveVersion } from "#wire/live/version.ts";
+import { isIetf, type LiveVersion } from "#wire/live/version.ts";
 import { QuicReceive, QuicSend } from "../webtransport/quic-stream.ts";
+import { SessionReceive, SessionSend } from "../webtransport/webtransport-session.ts";
 import { nativeOf } from "./quic-native.ts";
 
 const nobody: TransportHandler = { onUni() {}, onBidi() {}, onPump() {}, onEnd() {} };
@@ -40,6 +43,14 @@ export class QuicSession implements Transport {
     return this.#pumping && !this.#ended;
   }
 
+  estimate(): Estimate {
+    const path = nativeOf(this.#quic)
+      .pathStats()
+      .find(({ active }) => active);
+    if (path === undefined) return { bitsPerSecond: undefined, rttMs: undefined };
+    return { bitsPerSecond: path.deliveryRate > 0 ? path.deliveryRate * 8 : undefined, rttMs: path.rtt };
+  }
+
   wake(): void {
     if (this.#deferred || this.#ended) return;
     this.#deferred = true;
@@ -57,18 +68,15 @@ export class QuicSession implements Transport {
   openBidi(): BidiStream | undefined {
     if (this.#ended || nativeOf(this.#quic).peerStreamsLeftBidi() === 0) return undefined;
     const stream = this.#quic.newStream("bidi");
-    const receive = new QuicReceive(stream);
-    void receive.start();
-    return { send: this.#sending(stream), receive };
+    return { send: this.#sending(stream), receive: this.#receiving(stream) };
   }
 
   /** A stream that the remote opened. */
   onStream(stream: QUICStream): void {
     if (this.#ended) return;
-    const receive = new QuicReceive(stream);
+    const receive = this.#receiving(stream);
     if (stream.type === "uni") this.handler.onUni(receive);
     else this.handler.onBidi({ receive, send: this.#sending(stream) });
-    void receive.start();
   }
 
   /** The connection is gone; it knows whether the remote said why. */
@@ -85,8 +93,21 @@ export class QuicSession implements Transport {
     this.#quic.stop(close).catch(() => {});
   }
 
-  #sending(stream: QUICStream): QuicSend {
-    return new QuicSend(stream, () => this.wake());
+  #sending(stream: QUICStream): SendStream {
+    const send = new QuicSend(stream, () => this.wake());
+    return this.#mapsCodes ? new SessionSend(send) : send;
+  }
+
+  /** Reads from the next turn on: callbacks are set by then. */
+  #receiving(stream: QUICStream): ReceiveStream {
+    const receive = new QuicReceive(stream);
+    void receive.start();
+    return this.#mapsCodes ? new SessionReceive(receive) : receive;
+  }
+
+  /** moq-relay has the codes of streams as over HTTP/3 here too, if not the close's; moq-transport has them plain. */
+  get #mapsCodes(): boolean {
+    return this.version === undefined || !isIetf(this.version);
   }
 
   #pump(): void {

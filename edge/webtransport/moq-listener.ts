@@ -15,7 +15,7 @@ import {
 /** How long a client has to read why its session was closed. */
 const closeGraceMs = 1_000;
 /** The first and the longest wait before a port is tried again that the library has not let go of yet. */
-const bindAgainMs = 50;
+const bindAgainMs = 10;
 const bindAgainMaxMs = 5_000;
 /** The wait after a failure to accept. */
 const acceptAgainMs = 100;
@@ -55,6 +55,7 @@ class MoqListener<Admission> implements WebTransportListener {
   #hosts: readonly string[];
   readonly #accepting = new Map<string, Promise<void>>();
   #stopping = false;
+  #renewing = false;
   #closed = false;
 
   constructor(
@@ -85,7 +86,7 @@ class MoqListener<Admission> implements WebTransportListener {
   open(): void {
     this.#hosts = this.#hosts.filter((host, at) => {
       try {
-        this.#bind(host);
+        this.#bind(host, this.#certificate);
         return true;
       } catch (error) {
         if (at === 0) throw error;
@@ -94,8 +95,7 @@ class MoqListener<Admission> implements WebTransportListener {
     });
   }
 
-  #bind(host: string): void {
-    const { cert, key } = this.#certificate;
+  #bind(host: string, { cert, key }: CertificatePair): void {
     const address = addressText(host, this.port);
     const server = this.#binding.NapiServer.bind(address, Buffer.from(cert), Buffer.from(key));
     this.#accepting.set(host, this.#accept(server));
@@ -164,11 +164,13 @@ class MoqListener<Admission> implements WebTransportListener {
   }
 
   #renewWhenIdle(): void {
-    if (this.#next === undefined || this.#closed || this.#sessions.size + this.#answering > 0) return;
+    if (this.#next === undefined || this.#closed || this.#renewing) return;
+    if (this.#sessions.size + this.#answering > 0) return;
     this.#cancelNext();
-    this.#certificate = this.#next;
+    const next = this.#next;
     this.#next = undefined;
-    void this.#stop().then(() => this.#bindAgain(bindAgainMs));
+    this.#renewing = true;
+    void this.#stop().then(() => this.#bindAgain(next, bindAgainMs));
   }
 
   /** Ends the accepting. It waits for a client, and the library cannot be closed meanwhile: so we are the client. */
@@ -185,17 +187,20 @@ class MoqListener<Admission> implements WebTransportListener {
   }
 
   /** The library's socket goes with the last object that stands for it, so these are collected now. */
-  #bindAgain(inMs: number): void {
+  #bindAgain(next: CertificatePair, inMs: number): void {
     if (this.#closed) return;
     collectGarbage();
     this.#clock.after(inMs, () => {
       if (this.#closed) return;
       try {
-        for (const host of this.#hosts) if (!this.#accepting.has(host)) this.#bind(host);
+        for (const host of this.#hosts) if (!this.#accepting.has(host)) this.#bind(host, next);
       } catch (error) {
         if (inMs >= bindAgainMaxMs) this.#report(error);
-        this.#bindAgain(Math.min(2 * inMs, bindAgainMaxMs));
+        return this.#bindAgain(next, Math.min(2 * inMs, bindAgainMaxMs));
       }
+      this.#certificate = next;
+      this.#renewing = false;
+      this.#renewWhenIdle();
     });
   }
 }

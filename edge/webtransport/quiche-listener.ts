@@ -1,17 +1,16 @@
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
-import type { QUICConnection } from "@matrixai/quic";
 import type { Clock } from "#core/clock.ts";
 import type { LiveAcceptor } from "#wire/live/acceptor.ts";
 import { protocolNames } from "#wire/live/version.ts";
 import { acceptQuic } from "../quic/accept.ts";
 import { protocolOf } from "../quic/quic-native.ts";
+import { exactBuffer, loadQuiche } from "../quic/quiche-library.ts";
 import { certificateHash } from "../tls/certificates.ts";
 import { closeGraceMs, H3Connection, h3NoError } from "./h3-connection.ts";
 import {
   answerConnect,
   type WebTransportListener,
   type WebTransportOptions,
-  WebTransportUnavailableError,
 } from "./webtransport-listener.ts";
 
 /**
@@ -25,7 +24,7 @@ export async function listenQuiche<Admission>(
   report: (error: unknown) => void,
 ): Promise<WebTransportListener> {
   const { withoutHttp } = options;
-  const quic = await load();
+  const quic = await loadQuiche();
   const secret = randomBytes(32);
   const sign = (data: ArrayBuffer) => createHmac("sha256", secret).update(new Uint8Array(data)).digest();
   const connections = new Set<Promise<void>>();
@@ -110,41 +109,3 @@ export async function listenQuiche<Admission>(
     },
   };
 }
-
-async function load() {
-  // The registry has this version's native part for no other machine; an older one would be loaded with it.
-  if (process.platform !== "linux" || process.arch !== "x64") {
-    throw new WebTransportUnavailableError("@matrixai/quic runs on Linux x64 alone");
-  }
-  try {
-    const [quic, { startStop }, { default: Logger, LogLevel }] = await Promise.all([
-      import("@matrixai/quic"),
-      import("@matrixai/async-init"),
-      import("@matrixai/logger"),
-    ]);
-    holdEarlyStreams(quic.QUICConnection, startStop.running);
-    // It would write addresses to stderr otherwise.
-    return { ...quic, logger: new Logger("quic", LogLevel.SILENT, []) };
-  } catch (cause) {
-    const advice = "the optional package @matrixai/quic is not installed, or does not run on this machine";
-    throw new WebTransportUnavailableError(advice, { cause });
-  }
-}
-
-/**
- * Keeps the library from giving streams up that arrive while the handshake ends, as it does by itself; they are taken
- * with the next packet. Doing it twice changes nothing.
- */
-function holdEarlyStreams(connections: typeof QUICConnection, running: symbol): void {
-  const prototype = connections.prototype as unknown as {
-    processStreams(): void;
-    [running: symbol]: boolean;
-  };
-  const processStreams = prototype.processStreams;
-  prototype.processStreams = function (this: typeof prototype) {
-    if (this[running]) processStreams.call(this);
-  };
-}
-
-/** The binding wants plain buffers of its own. */
-const exactBuffer = (bytes: Uint8Array): ArrayBuffer => new Uint8Array(bytes).buffer;

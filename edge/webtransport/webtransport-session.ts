@@ -154,7 +154,7 @@ export class WebTransportSession implements Transport {
 }
 
 /** Errors of the session's own, on a stream that knows HTTP/3's. */
-class SessionSend implements SendStream {
+export class SessionSend implements SendStream {
   readonly #stream: QuicSend;
 
   constructor(stream: QuicSend) {
@@ -178,7 +178,7 @@ class SessionSend implements SendStream {
   }
 }
 
-class SessionReceive implements ReceiveStream {
+export class SessionReceive implements ReceiveStream {
   readonly #stream: QuicReceive;
   onData: ((chunk: Uint8Array, fin: boolean) => void) | undefined;
   onReset: ((code: number) => void) | undefined;

@@ -10,6 +10,8 @@ export interface Grant {
   get: readonly string[];
   /** Another relay of our cluster. */
   cluster: boolean;
+  /** What it costs to bring something over this link, in crossings of an ordinary one; absent: 1. */
+  linkCost?: number;
   /** When the session ends, in ms since 1970; `undefined`: when it wants to. */
   expiresAt: number | undefined;
   /** Label under which its traffic is counted; absent for the usual one. */

@@ -18,11 +18,15 @@ import { FetchServing } from "./fetch-serving.ts";
 import { LiteAnnouncements } from "./lite-announcements.ts";
 import { LiteAnswers } from "./lite-answers.ts";
 import { Outbox } from "./outbox.ts";
+import { ProbeServing } from "./probe-serving.ts";
 import { Serving } from "./serving.ts";
 import type { SessionContext } from "./session-context.ts";
 import { Sourcing } from "./sourcing.ts";
 import type { Track } from "./track.ts";
 import { trackFor } from "./track-access.ts";
+
+/** Probe streams of one session: one is of use. */
+const probesMax = 2;
 
 /** moq-lite, 01 to 05. */
 export class LiteDialect implements Dialect {
@@ -35,6 +39,7 @@ export class LiteDialect implements Dialect {
   readonly #fetches = new Set<FetchServing>();
   /** Requests for a track's properties that wait for its publisher. */
   readonly #descriptions = new Set<Cancel>();
+  readonly #probes = new Set<ProbeServing>();
   #setupSeen = false;
   #refusesGet = false;
 
@@ -63,8 +68,9 @@ export class LiteDialect implements Dialect {
     if (this.version >= 5) {
       this.#session.openUni((stream) => {
         const output = new ControlOutput(this.#session, stream);
-        const { role, setupTarget } = this.#session.transport;
-        const setup = role === "client" && setupTarget !== undefined ? { path: setupTarget } : {};
+        const { role, setupTarget, estimate } = this.#session.transport;
+        const target = role === "client" && setupTarget !== undefined ? { path: setupTarget } : {};
+        const setup = { reports: estimate !== undefined, ...target };
         output.send(concatBytes(encodeType(uniType.setup), encodeSetup(setup)));
         output.finish();
       });
@@ -94,6 +100,7 @@ export class LiteDialect implements Dialect {
     for (const serving of [...this.#servings.values()]) serving.close();
     for (const fetch of [...this.#fetches]) fetch.close();
     for (const cancel of this.#descriptions) cancel();
+    for (const probe of this.#probes) probe.close();
     this.source.close(!clean);
     this.#outbox.clear();
   }
@@ -182,9 +189,11 @@ export class LiteDialect implements Dialect {
         }
         break;
       case bidiType.probe:
+        if (this.version >= 3 && this.#probe(stream, input, fin)) return;
+        break;
       case bidiType.goaway:
-        // We have no estimate to report, and stay where we are: the stream is read and, once the remote ends it, ended.
-        if (this.version >= 3) {
+        // We stay where we are: the stream is read and, once the remote ends it, ended.
+        if (this.version >= 4) {
           stream.onInput = (rest, ended) => {
             rest.takeRest();
             if (ended) stream.output.finish();
@@ -195,6 +204,31 @@ export class LiteDialect implements Dialect {
         break;
     }
     stream.abort(liveError.unsupported);
+  }
+
+  /** Reports as long as the remote leaves the stream open; false where there is nothing to report. */
+  #probe(stream: ControlStream, input: StreamBuffer, fin: boolean): boolean {
+    const { transport } = this.#session;
+    if (transport.estimate === undefined || this.#probes.size >= probesMax) return false;
+    const serving = new ProbeServing(this.#session, stream, this.version, () => transport.estimate!());
+    this.#probes.add(serving);
+    const over = () => {
+      serving.close();
+      this.#probes.delete(serving);
+    };
+    stream.onAbort = () => {
+      over();
+      stream.abort(liveError.cancel);
+    };
+    stream.onInput = (rest, ended) => {
+      rest.takeRest();
+      if (!ended) return;
+      over();
+      stream.output.finish();
+    };
+    serving.start();
+    stream.onInput(input, fin);
+    return true;
   }
 
   #announceTo(stream: ControlStream, body: Uint8Array, ended: boolean): void {

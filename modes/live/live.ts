@@ -57,7 +57,7 @@ export class Live implements LiveAcceptor<Grant> {
   constructor({ clock, entropy, options, policy, domains, certificateHashes }: LiveSetup) {
     this.clock = clock;
     this.options = options;
-    this.relay = new Relay(clock, entropy, limitsOf(options));
+    this.relay = new Relay(clock, entropy, limitsOf(options), BigInt(options.clusterId));
     this.certificateHashes = certificateHashes;
     this.#policy = policy;
     this.#domains = domains;

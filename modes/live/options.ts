@@ -1,4 +1,5 @@
 import { bytes, choice, duration, flag, integer, list, memory, text } from "#core/options.ts";
+import { peerUrlPattern } from "./peer-list.ts";
 import { tierPattern } from "./tier.ts";
 
 /** What an operator may set for live. Names and defaults are the original relay's where it has them. */
@@ -214,8 +215,8 @@ export const liveOptions = {
   }),
   clusterRoot: list({
     default: [],
-    doc: "Relays to connect with, as URLs (`?jwt=` for a token of its own): broadcasts on either are seen on both. `tcp://HOST:PORT` and `unix:///PATH` speak qmux without TLS.",
-    pattern: /^((https?|wss?|tcp):\/\/\S+|unix:\/\/\/\S+)$/,
+    doc: "Relays to connect with, as URLs (`?jwt=` for a token of its own, `?cost=N` for the price of the link: routes that cost less win, 1 is usual): broadcasts on either are seen on both. `tcp://HOST:PORT` and `unix:///PATH` speak qmux without TLS; `moqt://HOST:PORT` speaks QUIC, by way of @matrixai/quic, and needs `webtransport` set to `quiche`.",
+    pattern: peerUrlPattern,
     allowed: "URLs joined by commas",
     also: {
       flags: ["cluster-connect"],
@@ -241,6 +242,23 @@ export const liveOptions = {
       env: ["MOQ_CLIENT_TLS_DISABLE_VERIFY", "MOQ_CONNECT_TLS_INSECURE"],
       toml: ["client.tls.disable_verify"],
     },
+  }),
+  clusterConnectApi: text({
+    default: undefined,
+    doc: "URL or file of a JSON array of further relays to connect with: URLs, or objects with `url`, `cost` and `token`. Looked at every 30 s, a URL no sooner than its `Cache-Control` says; a list that cannot be had or read changes nothing. It is asked with `?node=` and the value of `cluster-node`.",
+    allowed: "a URL or a file name",
+    also: { env: ["MOQ_CLUSTER_CONNECT_API"], toml: ["cluster.connect_api"] },
+  }),
+  clusterMesh: flag({
+    default: true,
+    doc: "Connect with the relays that others of the cluster tell of, and tell them of `cluster-node`. Without it, only those named here are connected with.",
+    also: { env: ["MOQ_CLUSTER_MESH"], toml: ["cluster.mesh"] },
+  }),
+  clusterId: integer({
+    default: 0,
+    atMost: Number.MAX_SAFE_INTEGER,
+    doc: "Number that stands for this relay in the way of a broadcast; no two of a cluster have the same. 0: another one by chance at each start.",
+    also: { env: ["MOQ_CLUSTER_ID"], toml: ["cluster.id"] },
   }),
   clusterNode: text({
     default: undefined,

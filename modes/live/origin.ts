@@ -11,6 +11,8 @@ export interface Route {
   readonly source: TrackSource;
   /** Relays and publisher on the way, the publisher first. */
   readonly hops: readonly bigint[];
+  /** Crossings of links on the way, each at its price as far as it is known: the fewer the better. */
+  readonly cost: number;
   /** Counts up: the newer of two equal routes is better. */
   readonly number: number;
 }
@@ -28,7 +30,8 @@ export function samePublisher(a: Route, b: Route): boolean {
   return publisher !== undefined && publisher !== 0n && publisher === b.hops[0];
 }
 
-const byWorth = (a: Route, b: Route): number => a.hops.length - b.hops.length || b.number - a.number;
+const byWorth = (a: Route, b: Route): number =>
+  a.cost - b.cost || a.hops.length - b.hops.length || b.number - a.number;
 
 /** A name, the ways to it, and the tracks somebody wants of it. */
 export class Broadcast {
@@ -94,9 +97,9 @@ export class Origin {
     return hidden === undefined || !hasPrefix(hidden, path) || hasPrefix(hidden, prefix);
   }
 
-  /** `source` has the broadcast; a second time replaces its route. */
-  announce(path: string, source: TrackSource, hops: readonly bigint[]): void {
-    const route: Route = { source, hops, number: this.#routes++ };
+  /** `source` has the broadcast, over a link at this price; a second time replaces its route. */
+  announce(path: string, source: TrackSource, hops: readonly bigint[], linkCost = 1): void {
+    const route: Route = { source, hops, cost: hops.length + linkCost, number: this.#routes++ };
     const broadcast = this.#broadcasts.get(path);
     if (!broadcast?.routes.some((known) => known.source === source))
       this.#counts.announced(path, source.tier ?? "", "subscriber");

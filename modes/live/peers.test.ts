@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import { FakePublisher, FakeViewer, muxPair, openGrant, relayOn, view } from "#tests/support/live-pair.ts";
 import { type SimClock, settle, simClock, simEntropy } from "#tests/support/sim-clock.ts";
 import type { Mux } from "#wire/live/mux.ts";
+import { parsePeer } from "./peer-list.ts";
 import { Peers } from "./peers.ts";
 import type { Relay } from "./relay.ts";
 
@@ -15,7 +16,7 @@ class Cluster {
   dials = 0;
 
   /** A relay called `name`; with `advertised`, the others are told of it. */
-  add(name: string, roots: string[], advertised = true): Relay {
+  add(name: string, roots: string[], advertised = true, mesh = true): Relay {
     const relay = relayOn(this.clock);
     const url = `http://${name}/`;
     this.#relays.set(name, relay);
@@ -27,6 +28,7 @@ class Cluster {
       options: {
         clusterRoot: roots.map((root) => `http://${root}/`),
         clusterNode: advertised ? url : undefined,
+        clusterMesh: mesh,
         clusterRetryMaxMs: 10_000,
         clusterNodesMax: 10,
       },
@@ -46,6 +48,10 @@ class Cluster {
     this.#peers.set(name, peers);
     peers.start();
     return relay;
+  }
+
+  list(name: string, ...urls: string[]): void {
+    this.#peers.get(name)!.list(urls.map(parsePeer));
   }
 
   linked(name: string): number {
@@ -148,6 +154,46 @@ describe("relays of a cluster", () => {
     again.origin.announce("cam", new FakePublisher(), []);
     await cluster.clock.advance(1_000);
     assert.ok(root.origin.find("cam"));
+  });
+
+  test("a listed relay is linked with until it is listed no more", async () => {
+    const cluster = new Cluster();
+    cluster.add("a", [], false);
+    cluster.add("b", [], false);
+    cluster.add("leaf", ["a"], false);
+    await settle();
+    cluster.list("leaf", "http://a/", "http://b/");
+    await settle();
+    assert.equal(cluster.linked("leaf"), 2);
+    cluster.list("leaf");
+    await settle();
+    assert.equal(cluster.linked("leaf"), 1);
+  });
+
+  test("of two ways the one that costs less is taken, however long it is", async () => {
+    const cluster = new Cluster();
+    const a = cluster.add("a", [], false);
+    cluster.add("b", ["a"], false);
+    const c = cluster.add("c", ["b"], false);
+    cluster.list("c", "http://a/?cost=5");
+    await settle();
+    a.origin.announce("cam", new FakePublisher(), [77n]);
+    await settle();
+    assert.equal(cluster.linked("c"), 2);
+    assert.equal(hopsTo(c, "cam"), 3);
+    cluster.list("c", "http://a/?cost=0");
+    await settle();
+    assert.equal(hopsTo(c, "cam"), 2);
+  });
+
+  test("without a mesh nobody is told of, nor connected with, but those named", async () => {
+    const cluster = new Cluster();
+    const root = cluster.add("root", []);
+    cluster.add("a", ["root"], true, false);
+    cluster.add("b", ["root"]);
+    await settle();
+    assert.deepEqual([cluster.linked("a"), cluster.linked("b")], [1, 1]);
+    assert.equal(root.origin.find("internal/origins/http:a"), undefined);
   });
 
   test("one that cannot be reached is tried again, ever less often, within a bound", async () => {

@@ -3,15 +3,21 @@ import { liveError } from "#wire/live/error-code.ts";
 import type { Transport } from "#wire/live/transport.ts";
 import type { Route, Watcher } from "./origin.ts";
 import { clusterPrefixes, joinPath, normalizePath, stripPrefix } from "./path.ts";
+import { type Peer, parsePeer } from "./peer-list.ts";
 import type { Relay } from "./relay.ts";
 import type { TrackSink, TrackSource } from "./track.ts";
 
 /** Opens a session with another relay; rejects if there is none to be had. `open` is called in the turn it opens. */
 export type Dial = (url: URL, open: (transport: Transport) => void) => Promise<void>;
 
+/** Configured at the start, listed by `cluster-connect-api`, or learned of from others. */
+type Reason = "root" | "listed" | "learned";
+
 export interface PeersOptions {
-  /** Relays to connect with from the start. */
+  /** Relays to connect with from the start; see `parsePeer`. */
   clusterRoot: readonly string[];
+  /** Whether to connect with those that others tell of, and to be told of. */
+  clusterMesh: boolean;
   /** Our own URL; `undefined`: others do not connect with us. */
   clusterNode: string | undefined;
   /** Label of the links' traffic; `undefined`: the usual one. */
@@ -64,12 +70,20 @@ export class Peers implements Watcher {
 
   start(): void {
     const { relay, options } = this.#setup;
+    for (const root of options.clusterRoot) this.#connect(parsePeer(root), "root");
+    if (!options.clusterMesh) return;
     const self = nodeName(options.clusterNode);
     for (const prefix of clusterPrefixes) {
       if (self !== undefined) relay.origin.announce(joinPath(prefix, self), nothingToSend, []);
       this.#cancels.push(relay.origin.watch(prefix, this));
     }
-    for (const root of options.clusterRoot) this.#connect(new URL(root), false);
+  }
+
+  /** Connects with these besides, and no longer with those listed before that are not among them. */
+  list(peers: readonly Peer[]): void {
+    const names = new Set(peers.map(({ url }) => nodeName(url.href)!));
+    for (const name of [...this.#links.keys()]) if (!names.has(name)) this.#release(name, "listed");
+    for (const peer of peers) this.#connect(peer, "listed");
   }
 
   close(): void {
@@ -84,25 +98,41 @@ export class Peers implements Watcher {
     const self = nodeName(this.#setup.options.clusterNode);
     if (name === undefined || name === self) return;
     if (routes.length === 0) {
-      const link = this.#links.get(name);
-      if (!link?.learned) return;
-      link.close();
-      this.#links.delete(name);
+      this.#release(name, "learned");
       return;
     }
     // A node that others cannot reach dials all; of two that can be reached, one does.
     if (self !== undefined && self > name) return;
     const url = nodeUrl(name);
-    if (url !== undefined) this.#connect(url, true);
+    if (url !== undefined) this.#connect({ url, cost: 1 }, "learned");
   }
 
-  #connect(url: URL, learned: boolean): void {
+  #release(name: string, reason: Reason): void {
+    const link = this.#links.get(name);
+    if (link === undefined || !link.reasons.delete(reason) || link.reasons.size > 0) return;
+    link.close();
+    this.#links.delete(name);
+  }
+
+  #connect({ url, cost }: Peer, reason: Reason): void {
     const name = nodeName(url.href)!;
-    if (this.#links.has(name) || this.#links.size >= this.#setup.options.clusterNodesMax) return;
+    const known = this.#links.get(name);
+    if (known?.isAt(url, cost) || (known && reason === "learned")) {
+      known.reasons.add(reason);
+      return;
+    }
+    if (known) {
+      // The same relay, with another price or token than before.
+      known.close();
+      this.#links.delete(name);
+    }
+    if (this.#links.size >= this.#setup.options.clusterNodesMax) return;
     if (this.#setup.token !== undefined && !url.searchParams.has("jwt")) {
       url.searchParams.set("jwt", this.#setup.token);
     }
-    const link = new Link(this.#setup, url, learned);
+    const link = new Link(this.#setup, url, cost);
+    link.reasons.add(reason);
+    for (const before of known?.reasons ?? []) link.reasons.add(before);
     this.#links.set(name, link);
     link.open();
   }
@@ -113,7 +143,7 @@ function nodeName(url: string | undefined): string | undefined {
   if (url === undefined) return undefined;
   const { protocol, host, pathname } = new URL(url);
   const name = normalizePath(`${host}${pathname}`)!;
-  return /^(http|ws):$/.test(protocol) ? `${protocol.slice(0, -1)}:${name}` : name;
+  return /^(http|ws|tcp|unix|moqt|moql):$/.test(protocol) ? `${protocol.slice(0, -1)}:${name}` : name;
 }
 
 /** Where the session is at the other relay; the path of a Unix socket's URL is the socket's. */
@@ -124,7 +154,7 @@ function sessionPathOf(url: URL): string {
 
 /** The URL that a name stands for; `undefined` for what is no name of a node. */
 export function nodeUrl(name: string): URL | undefined {
-  const plain = /^(http|ws):(.+)$/.exec(name);
+  const plain = /^(http|ws|tcp):(.+)$/.exec(name);
   const text = plain ? `${plain[1]}://${plain[2]}` : `https://${name}`;
   return URL.canParse(text) ? new URL(text) : undefined;
 }
@@ -141,18 +171,26 @@ const nothingToSend: TrackSource = {
 
 /** One link, dialled again and again until it is closed. */
 class Link {
-  readonly learned: boolean;
+  /** Why there is this link; without any, it goes. */
+  readonly reasons = new Set<Reason>();
   readonly #setup: PeersSetup;
   readonly #url: URL;
+  readonly #cost: number;
   #transport: Transport | undefined;
   #cancelRetry: Cancel = () => {};
   #failures = 0;
   #closed = false;
 
-  constructor(setup: PeersSetup, url: URL, learned: boolean) {
+  constructor(setup: PeersSetup, url: URL, cost: number) {
     this.#setup = setup;
     this.#url = url;
-    this.learned = learned;
+    this.#cost = cost;
+  }
+
+  /** Whether this is a link there, at that price. */
+  isAt(url: URL, cost: number): boolean {
+    const [own, other] = [this.#url, url].map(({ searchParams }) => searchParams.get("jwt"));
+    return this.#cost === cost && (own === other || other === null);
   }
 
   /** The session of the link; `undefined` while it is down. */
@@ -182,6 +220,7 @@ class Link {
       put: [""],
       get: [""],
       cluster: true,
+      linkCost: this.#cost,
       expiresAt: undefined,
       ...(tier === undefined ? {} : { tier }),
     };

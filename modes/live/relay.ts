@@ -25,14 +25,15 @@ export class Relay implements SessionHome {
   #draining = false;
   #onEmpty: () => void = () => {};
 
-  constructor(clock: Clock, entropy: Entropy, limits: LiveLimits) {
+  /** `originId`: the one it is to have; 0n: any. */
+  constructor(clock: Clock, entropy: Entropy, limits: LiveLimits, originId = 0n) {
     this.clock = clock;
     this.limits = limits;
     this.cache = new GroupCache(limits.cacheMaxBytes);
     this.origin = new Origin(limits, clock, this.cache, this.traffic);
     this.#entropy = entropy;
     const bytes = entropy.bytes(6);
-    this.originId = bytes.reduce((id, byte) => (id << 8n) | BigInt(byte), 0n) | 1n;
+    this.originId = originId || bytes.reduce((id, byte) => (id << 8n) | BigInt(byte), 0n) | 1n;
   }
 
   get sessions(): Iterable<Session> {

@@ -50,7 +50,7 @@ export class RemoteBroadcasts {
       throw new LiveProtocolError("too many broadcasts are announced", liveError.bounds);
     }
     this.#places.set(path, (known ?? new Set()).add(place));
-    this.#session.origin.announce(path, this.#source, hops);
+    this.#session.origin.announce(path, this.#source, hops, this.#session.grant.linkCost);
   }
 
   remove(path: string, place: AnnouncedHere, abruptly: boolean): void {

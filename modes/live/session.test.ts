@@ -52,7 +52,7 @@ describe("setup", () => {
 
   test("of 05: unknown parameters are skipped, a second setup or a parameter twice closes with 15", async () => {
     const { raw } = await scene(5);
-    assert.equal(raw.unis[0]?.hex, "010100");
+    assert.equal(raw.unis[0]?.hex, "0104" + "01010101");
     raw.uni(hex("01 06 01 4321 02 ffff"), true);
     await settle();
     assert.equal(raw.ended, false);
@@ -100,6 +100,41 @@ describe("a session of 05", () => {
     relay.origin.unannounce("room/b", publishers[1]!, false);
     await settle();
     assert.equal(watch.hex.slice(before), "0400016200");
+  });
+
+  test("answers a probe stream with the round trip of its pings, again when that changes, until it is ended", async () => {
+    const { raw, pair, clock } = await scene(5);
+    const probe = raw.bidi(hex("04"));
+    await settle();
+    assert.equal(probe.hex, "020000");
+    pair.server.ping();
+    pair.toServer.stalled = true;
+    await clock.advance(40);
+    pair.toServer.stalled = false;
+    pair.client.drained();
+    await clock.advance(500);
+    assert.equal(probe.hex, "020000" + "020028");
+    await clock.advance(9_000);
+    assert.equal(probe.hex, "020000" + "020028");
+    await clock.advance(1_000);
+    assert.equal(probe.hex, "020000" + "020028" + "020028");
+    probe.more(new Uint8Array(0), true);
+    await settle();
+    assert.ok(probe.fin);
+    const armed = clock.armed;
+    await clock.advance(60_000);
+    assert.equal(clock.armed, armed);
+  });
+
+  test("resets a probe stream where the transport knows nothing", async () => {
+    const clock = simClock();
+    const pair = muxPair(clock, "webtransport", 4);
+    const raw = new RawSession(pair.client);
+    relayOn(clock).accept(pair.server, openGrant());
+    const probe = raw.bidi(hex("04"));
+    await settle();
+    assert.equal(probe.reset, 17);
+    assert.equal(raw.ended, false);
   });
 
   test("opens no stream for a subscription that is given up before", async () => {

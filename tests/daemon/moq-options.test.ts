@@ -56,17 +56,17 @@ client.version                  client-version                MOQ_CLIENT_VERSION
 client.websocket.delay          websocket-delay               MOQ_CLIENT_WEBSOCKET_DELAY        200ms                websocketDelayMs
 client.websocket.enabled        websocket-enabled             MOQ_CLIENT_WEBSOCKET_ENABLED      true                 harmless
 cluster.connect                 cluster-connect               MOQ_CLUSTER_CONNECT               https://a.example/   clusterRoot
-cluster.connect_api             cluster-connect-api           MOQ_CLUSTER_CONNECT_API           https://a.example/   refused
+cluster.connect_api             cluster-connect-api           MOQ_CLUSTER_CONNECT_API           https://a.example/   clusterConnectApi
 cluster.root                    cluster-root                  MOQ_CLUSTER_ROOT                  https://a.example/   clusterRoot
 cluster.node                    cluster-node                  MOQ_CLUSTER_NODE                  https://a.example/   clusterNode
 cluster.advertise               cluster-advertise             MOQ_CLUSTER_ADVERTISE             https://a.example/   clusterNode
 cluster.token                   cluster-token                 MOQ_CLUSTER_TOKEN                 token.jwt            clusterToken
 cluster.prefix                  cluster-prefix                MOQ_CLUSTER_PREFIX                elsewhere            refused
 cluster.prefix                  cluster-prefix                MOQ_CLUSTER_PREFIX                internal/origins     harmless
-cluster.id                      cluster-id                    MOQ_CLUSTER_ID                    7                    passed over
+cluster.id                      cluster-id                    MOQ_CLUSTER_ID                    7                    clusterId
 cluster.linger                  cluster-linger                MOQ_CLUSTER_LINGER                5s                   liveAnnounceLingerMs
 cluster.max_hops                cluster-max-hops              MOQ_CLUSTER_MAX_HOPS              16                   passed over
-cluster.mesh                    cluster-mesh                  MOQ_CLUSTER_MESH                  true                 passed over
+cluster.mesh                    cluster-mesh                  MOQ_CLUSTER_MESH                  true                 clusterMesh
 cluster.tier                    cluster-tier                  MOQ_CLUSTER_TIER                  peers                clusterTier
 internal.listen                 internal-listen               MOQ_INTERNAL_LISTEN               127.0.0.1:9101       opsListen
 iroh.enabled                    iroh-enabled                  MOQ_IROH_ENABLED                  true                 refused

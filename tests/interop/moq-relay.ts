@@ -11,6 +11,7 @@ import { type MoqClient, netClient } from "./live/clients.ts";
 //   cargo install moq-relay@0.17.10 --no-default-features --features noq,websocket,uds
 //   cargo install moq-relay@0.10.2 --no-default-features --locked     (of the original's age; another --root)
 //   node tests/interop/moq-relay.ts PATH/TO/0.17.10 [PATH/TO/0.10.2]
+// ONLY=word runs the links whose name has it, SHOW=1 shows what the relays log.
 // What it found stands in docs/live-compatibility.md.
 
 const [recent, seedAge] = process.argv.slice(2);

@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { hex, toHex } from "#tests/support/hex.ts";
-import { muxPair, pairLimits } from "#tests/support/live-pair.ts";
+import { muxPair, Pipe, pairLimits } from "#tests/support/live-pair.ts";
 import { settle, simClock } from "#tests/support/sim-clock.ts";
 import { Encoder } from "./encoder.ts";
 import { encodeLegacyClose, encodeLegacyReset } from "./legacy.ts";
-import type { Mux, MuxLimits } from "./mux.ts";
+import { Mux, type MuxLimits } from "./mux.ts";
 import {
   encodeApplicationClose,
   encodeParameters,
@@ -15,7 +15,7 @@ import {
   type QmuxParameters,
 } from "./qmux.ts";
 import type { SendStream, SessionEnd, TransportHandler } from "./transport.ts";
-import type { Framing } from "./version.ts";
+import { type Framing, protocolNames } from "./version.ts";
 
 const framings: Framing[] = ["qmux-02", "qmux-01", "qmux-00", "webtransport"];
 
@@ -83,6 +83,60 @@ const grants: QmuxParameters = {
   recordMaxBytes: 16_382,
   protocols: [],
 };
+
+describe("versions agreed upon in the parameters", () => {
+  const agreed = (ours: (number | undefined)[], theirs: (number | undefined)[]) => {
+    const names = (versions: (number | undefined)[]) =>
+      protocolNames.filter(({ version }) => versions.includes(version));
+    const clock = simClock();
+    const [toServer, toClient] = [new Pipe(), new Pipe()];
+    const said: string[] = [];
+    const end = (role: "client" | "server", versions: (number | undefined)[], pipe: Pipe) =>
+      new Mux("qmux-01", undefined, role, pairLimits, pipe, clock, {
+        names: names(versions),
+        onAgreed: () => said.push(role),
+      });
+    const client = end("client", theirs, toServer);
+    const server = end("server", ours, toClient);
+    toServer.peer = server;
+    toClient.peer = client;
+    return { client, server, said, atClient: new Recorder(client), atServer: new Recorder(server) };
+  };
+
+  test("are the first of the server's that the client has", async () => {
+    for (const [ours, theirs, version] of [
+      [[5, 4], [5, 4, 3], 5],
+      [[4, 3], [5, 4, 3], 4],
+      [[5, 20], [20], 20],
+      [[5, undefined], [undefined, 3], undefined],
+    ] as const) {
+      const { client, server, said } = agreed([...ours], [...theirs]);
+      await settle();
+      assert.deepEqual([server.version, client.version], [version, version]);
+      assert.deepEqual(said.sort(), ["client", "server"]);
+    }
+  });
+
+  test("none in common closes both ends, one that names nothing leaves it to SETUP", async () => {
+    const { atServer, said } = agreed([5], [4]);
+    await settle();
+    assert.equal(atServer.end?.code, 9);
+    assert.deepEqual(said, []);
+    const silent = agreed([5], []);
+    await settle();
+    assert.equal(silent.server.version, undefined);
+    assert.ok(silent.said.includes("server"));
+  });
+
+  test("are not named where the handshake did", async () => {
+    const { client, server } = muxPair(simClock(), "qmux-01", 5);
+    new Recorder(client);
+    const atServer = new Recorder(server);
+    server.receive(encodeParameters({ ...grants, protocols: ["moq-lite-05"] }, true));
+    await settle();
+    assert.equal(atServer.end?.code, 15);
+  });
+});
 
 describe("frames as published clients write them", () => {
   test("resets, closes and pings", () => {

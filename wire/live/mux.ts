@@ -27,6 +27,7 @@ import {
 } from "./qmux.ts";
 import type {
   BidiStream,
+  Estimate,
   ReceiveStream,
   SendStream,
   SessionEnd,
@@ -90,6 +91,8 @@ export class Mux implements Transport, QmuxSink, LegacySink {
   readonly role: "client" | "server";
   handler!: TransportHandler;
   setupTarget: string | undefined;
+  /** The last ping's round trip, where there are pings; of the bytes on their way the socket tells nothing. */
+  readonly estimate: (() => Estimate) | undefined;
 
   #version: LiveVersion | undefined;
   readonly #inBand: InBandVersions | undefined;
@@ -117,6 +120,8 @@ export class Mux implements Transport, QmuxSink, LegacySink {
   #closedUni = 0;
   #lastPing: bigint | undefined;
   #pings = 0;
+  #pingedAt = 0;
+  #rttMs: number | undefined;
 
   /** Frames that go before any stream data. */
   #control: Uint8Array[] = [];
@@ -152,6 +157,7 @@ export class Mux implements Transport, QmuxSink, LegacySink {
     this.#grantedBytes = limits.connectionWindowBytes;
     this.#grantedBidi = limits.streamsMax;
     this.#grantedUni = limits.streamsMax;
+    this.estimate = this.#records ? () => ({ bitsPerSecond: undefined, rttMs: this.#rttMs }) : undefined;
     if (framing === "webtransport") this.#remote = unlimited;
     else this.#queueControl(encodeParameters(this.#ownParameters(), this.#records));
   }
@@ -200,6 +206,7 @@ export class Mux implements Transport, QmuxSink, LegacySink {
   /** Tells a qmux remote that we live; other framings need nothing. */
   ping(): void {
     if (!this.#records || this.#remote === undefined || this.#ended) return;
+    this.#pingedAt = this.#clock.now();
     this.#queueControl(encodePing(++this.#pings));
   }
 
@@ -313,6 +320,10 @@ export class Mux implements Transport, QmuxSink, LegacySink {
     if (value <= remote[name]) return;
     remote[name] = value;
     this.wake();
+  }
+
+  onPong(sequence: bigint): void {
+    if (sequence === BigInt(this.#pings)) this.#rttMs = this.#clock.now() - this.#pingedAt;
   }
 
   onPing(sequence: bigint, pong: Uint8Array): void {

@@ -162,6 +162,8 @@ export interface QmuxSink {
   onMaxStreamData(id: number, value: number): void;
   onMaxStreams(uni: boolean, value: number): void;
   onParameters(parameters: QmuxParameters): void;
+  /** The answer to a ping of ours. */
+  onPong(sequence: bigint): void;
   /** A ping; `pong` is the answer to send. */
   onPing(sequence: bigint, pong: Uint8Array): void;
   onClose(code: number, reason: string, byApplication: boolean): void;
@@ -256,6 +258,6 @@ function decodeOwnFrame(message: Uint8Array, from: Decoder, sink: QmuxSink): voi
   if (type !== pingFrame && type !== pongFrame) throw new LiveProtocolError("an unknown frame");
   const at = message.length - from.left;
   const sequence = from.bigVarint();
-  if (type === pongFrame) return;
-  sink.onPing(sequence, encodePong(message.slice(at, message.length - from.left)));
+  if (type === pongFrame) sink.onPong(sequence);
+  else sink.onPing(sequence, encodePong(message.slice(at, message.length - from.left)));
 }

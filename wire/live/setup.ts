@@ -114,8 +114,11 @@ export interface Setup {
   role?: "publisher" | "subscriber";
   /** Path and query, where the transport has no URL. */
   path?: string;
+  /** Answers Probe streams. */
+  reports?: boolean;
 }
 
+const setupProbe = 1;
 const setupPath = 2;
 const setupRole = 3;
 
@@ -143,12 +146,14 @@ function decodeRole(value: number): "publisher" | "subscriber" {
   throw new LiveProtocolError("an unknown role");
 }
 
-export function encodeSetup(setup: Setup = {}): Uint8Array {
+export function encodeSetup({ role, path, reports = false }: Setup = {}): Uint8Array {
+  const parameters: [id: number, value: Uint8Array][] = [];
+  if (reports) parameters.push([setupProbe, new Encoder().varint(1).finish()]);
+  if (path !== undefined) parameters.push([setupPath, new TextEncoder().encode(path)]);
+  if (role !== undefined)
+    parameters.push([setupRole, new Encoder().varint(role === "publisher" ? 1 : 2).finish()]);
   return encodeMessage((body) => {
-    body.varint((setup.path === undefined ? 0 : 1) + (setup.role === undefined ? 0 : 1));
-    if (setup.path !== undefined) body.varint(setupPath).string(setup.path);
-    if (setup.role !== undefined) {
-      body.varint(setupRole).bytes(new Encoder().varint(setup.role === "publisher" ? 1 : 2).finish());
-    }
+    body.varint(parameters.length);
+    for (const [id, value] of parameters) body.varint(id).bytes(value);
   });
 }

@@ -7,6 +7,14 @@ export interface SessionEnd {
   clean: boolean;
 }
 
+/** What a transport knows of the way to the remote; `undefined`: not known. */
+export interface Estimate {
+  /** What could be sent. */
+  bitsPerSecond: number | undefined;
+  /** From a byte's sending to word of its arrival. */
+  rttMs: number | undefined;
+}
+
 /** The sending half of a stream. Nothing but `reset` is called after a FIN or a reset. */
 export interface SendStream {
   /** The FIN or a reset has gone. */
@@ -68,6 +76,8 @@ export interface Transport {
   /** `undefined` while the remote allows no further stream; try again when pumped. */
   openUni(): SendStream | undefined;
   openBidi(): BidiStream | undefined;
+  /** What is known of the way to the remote; absent where nothing ever is. */
+  readonly estimate?: (() => Estimate) | undefined;
   /** Asks to be pumped at the end of this turn. */
   wake(): void;
   /** Tells the remote and ends; `onEnd` is called before it returns. A second call does nothing. */
