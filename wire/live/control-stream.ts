@@ -21,8 +21,6 @@ export class ControlOutput {
   #sentOfFirst = 0;
   #fin = false;
   readonly #feeds = new Set<() => boolean>();
-  /** What is sent is shared with others and bounded elsewhere. */
-  unbounded = false;
 
   constructor(owner: ControlOwner, stream: SendStream) {
     this.#owner = owner;
@@ -49,7 +47,7 @@ export class ControlOutput {
     if (this.#fin || this.#stream.done) return;
     this.#waiting.push(message);
     this.#waitingBytes += message.length;
-    if (!this.unbounded && this.#waitingBytes > this.#owner.controlMaxBytes + message.length) {
+    if (this.#waitingBytes > this.#owner.controlMaxBytes + message.length) {
       this.#owner.fail(new LiveProtocolError("a control stream is not being read", liveError.lagged));
       return;
     }
