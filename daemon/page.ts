@@ -32,7 +32,8 @@ function relayFacts(config: Config, isLive: boolean): RelayFacts {
       ? {
           publicPublish: open?.put ?? [],
           publicWatch: open?.get ?? [],
-          webTransport: config.webtransport !== "off" && Boolean(config.tlsCert?.length),
+          webTransport:
+            config.webtransport !== "off" && config.tlsCert.length + config.tlsGenerate.length > 0,
         }
       : null,
   };

@@ -275,6 +275,17 @@ describe("the page's live view", { timeout: 180_000 }, () => {
     }
   });
 
+  test("goes over WebTransport beside a page over plain HTTP, trusting the certificate by its hash", async () => {
+    const generated = ["--tls-generate", "localhost,127.0.0.1", "--webtransport", "quiche"];
+    await using plain = await startPostern(["--auth-public", "demo", ...generated]);
+    assert.match(plain.url, /^http:/);
+    await using device = await openDevice(browser, plain.url);
+    const { page } = device;
+    await page.click("#broadcast-pattern");
+    await linkOf(page);
+    await says(page, "broadcast-numbers", "WebTransport, moq-lite 05");
+  });
+
   test("can be done with the keyboard alone", async () => {
     await using device = await openDevice(browser, relay.url);
     const { page } = device;

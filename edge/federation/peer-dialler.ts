@@ -17,7 +17,7 @@ export interface PeerDiallerSetup {
   readonly clock: Clock;
   readonly entropy: Entropy;
   readonly open: (link: PeerLink) => PeerSession;
-  /** Hears of the first call of a row that failed, without the peer's name; of all that must not be made. */
+  /** Hears of the first call of a row that failed, without the peer's name. */
   readonly onTrouble: (what: string) => void;
 }
 
@@ -66,7 +66,7 @@ export class PeerDialler {
       at = await peerAddress(this.#url, allowPrivate);
     } catch (error) {
       if (!(error instanceof PeerAddressError)) throw error;
-      onTrouble(`a peer is not called: ${error.message}`);
+      if (this.#failures === 0) onTrouble(`a peer is not called: ${error.message}`);
       return this.#failed();
     }
     if (this.#closed) return;

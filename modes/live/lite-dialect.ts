@@ -37,9 +37,9 @@ export class LiteDialect implements Dialect {
   readonly #servings = new Map<number, Serving>();
   readonly #announcers = new Set<Announcer>();
   readonly #fetches = new Set<FetchServing>();
+  readonly #probes = new Set<ProbeServing>();
   /** Requests for a track's properties that wait for its publisher. */
   readonly #descriptions = new Set<Cancel>();
-  readonly #probes = new Set<ProbeServing>();
   #setupSeen = false;
   #refusesGet = false;
 
@@ -99,8 +99,8 @@ export class LiteDialect implements Dialect {
     for (const announcer of this.#announcers) announcer.close();
     for (const serving of [...this.#servings.values()]) serving.close();
     for (const fetch of [...this.#fetches]) fetch.close();
-    for (const cancel of this.#descriptions) cancel();
     for (const probe of this.#probes) probe.close();
+    for (const cancel of this.#descriptions) cancel();
     this.source.close(!clean);
     this.#outbox.clear();
   }

@@ -69,10 +69,11 @@ export class Live implements LiveAcceptor<Grant> {
       throw new RelayError("at_capacity", { text: "No further session is taken", retryAfterSeconds: 5 });
     if (knock.targetInSetup) return this.#admitOnceItSaysWhere(knock);
     if (!knock.beginsWithSetup || !bringsNothing(knock)) return this.admitRequest(knock);
-    const { keys, privacyPass } = this.#policy;
+    const { keys, service, privacyPass } = this.#policy;
     const path = sessionPathOf(knock, this.#domains);
     const open = await this.admitRequest(knock).catch((error: unknown) => {
-      const waits = privacyPass !== undefined || (knock.showsTokenInSetup && keys !== undefined);
+      const takesJwt = knock.showsTokenInSetup && (keys !== undefined || service !== undefined);
+      const waits = privacyPass !== undefined || takesJwt;
       if (!waits || !(error instanceof RelayError) || error.code !== "unauthorized") throw error;
       return undefined;
     });

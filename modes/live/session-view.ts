@@ -1,6 +1,6 @@
 import type { Instant } from "#core/clock.ts";
 import type { TransportKind } from "#wire/live/acceptor.ts";
-import { isIetf, type LiveVersion } from "#wire/live/version.ts";
+import { versionName } from "#wire/live/version.ts";
 import type { Live } from "./live.ts";
 import { hasPrefix, normalizePath } from "./path.ts";
 import type { Session } from "./session.ts";
@@ -40,17 +40,13 @@ export function viewOf(session: Session, live: Live): SessionView {
     id: session.id,
     direction: session.transport.role === "client" ? "outbound" : "inbound",
     transport: live.transportOf(session.grant),
-    protocol: session.knownVersion === undefined ? undefined : nameOf(session.knownVersion),
+    protocol: session.knownVersion && versionName(session.knownVersion),
     cluster,
     tier,
     opened_at: time(session.openedAt),
     expires_at: expiresAt === undefined ? undefined : time(expiresAt),
   };
 }
-
-/** As the original relay writes them. */
-const nameOf = (version: LiveVersion): string =>
-  isIetf(version) ? `moq-transport-${version}` : `moq-lite-0${version}`;
 
 export function sessionsOf(live: Live, filter: SessionFilter): Session[] {
   const path = filter.path === undefined ? undefined : normalizePath(filter.path);

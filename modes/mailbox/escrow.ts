@@ -1,12 +1,12 @@
 import type { Clock, Instant } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
+import { isHex64 } from "./hex64.ts";
 import { type Members, optionalString, optionalUnsigned, ShapeError, stringMember } from "./members.ts";
 
 const maxGates = 10_000;
 const slotsPerGate = 2;
 const maxBlobBytes = 65_536;
 const maxTtlSeconds = 604_800;
-const isHash = (text: string) => /^[0-9a-fA-F]{64}$/.test(text);
 
 interface Gate {
   readonly expiresAt: Instant;
@@ -102,8 +102,8 @@ function validate(
   ttlSeconds: number | undefined,
 ): void {
   const wrong: string[] = [];
-  if (!isHash(gateHash)) wrong.push("gate_hash must be 64 hex characters");
-  if (slotHash !== undefined && !isHash(slotHash)) wrong.push("slot_hash must be 64 hex characters");
+  if (!isHex64(gateHash)) wrong.push("gate_hash must be 64 hex characters");
+  if (slotHash !== undefined && !isHex64(slotHash)) wrong.push("slot_hash must be 64 hex characters");
   const blobBytes = Math.floor(((blob?.length ?? 0) * 3) / 4);
   if (blobBytes > maxBlobBytes) wrong.push(`blob is ${blobBytes} bytes, max is ${maxBlobBytes}`);
   if (ttlSeconds !== undefined && ttlSeconds > maxTtlSeconds)

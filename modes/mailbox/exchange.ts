@@ -3,6 +3,7 @@ import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
 import type { Clock, Entropy, Instant } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
 import type { MailboxStore, StoredRecord } from "#store/contract/mailbox-store.ts";
+import { keepRecord } from "./keep-record.ts";
 
 /** Bytes of UTF-8 that a payload or a response may have. */
 export const exchangeMaxBytes = 65_536;
@@ -95,7 +96,7 @@ export class Exchange {
     });
     if (outcome === "stored") return { code, secret };
     this.#codes.delete(code);
-    throw new RelayError("storage_quota_exceeded", { retryAfterSeconds: 10 });
+    throw refuse("too many offers");
   }
 
   /** Resolves to the offer's payload, and leaves the response for whoever completes. */
@@ -107,7 +108,6 @@ export class Exchange {
     if (found.offer.response !== undefined) throw refuse("already claimed");
     const claimed = { ...found.offer, response };
     const outcome = await this.#write(code, claimed, found.record.expiresAt!, found.record.version);
-    if (outcome === "storage-full") throw new RelayError("storage_quota_exceeded", { retryAfterSeconds: 10 });
     // Somebody else was first, or the offer ended meanwhile.
     if (outcome === "conflict") throw this.#find(code) ? refuse("already claimed") : unknownCode();
     return found.offer.payload;
@@ -150,7 +150,7 @@ export class Exchange {
 
   #write(code: string, offer: Offer, expiresAt: Instant, ifVersion: number) {
     const value = utf8ToBytes(JSON.stringify(offer));
-    return this.#store.putRecord("offer", code, { value, expiresAt, ifVersion }, this.#clock.now());
+    return keepRecord(this.#store, "offer", code, { value, expiresAt, ifVersion }, this.#clock.now());
   }
 
   /** Long offers may take half of the places: whoever hoards them cannot keep everybody else out. */

@@ -5,6 +5,8 @@ import type { Clock } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
 import type { MailboxStore } from "#store/contract/mailbox-store.ts";
 import { decodeBase64 } from "#wire/base64.ts";
+import { isHex64 } from "./hex64.ts";
+import { keepRecord } from "./keep-record.ts";
 import { type Members, ShapeError, stringMember, unsignedMember } from "./members.ts";
 import { isSignedBy, isTimely, signedWindowMs, u64 } from "./signature.ts";
 
@@ -22,7 +24,7 @@ export function guardianHashOf(designator: Uint8Array): string {
 
 export function parseGuardianHash(members: Members): string {
   const hash = stringMember(members, "guardian_hash");
-  if (!/^[0-9a-fA-F]{64}$/.test(hash)) throw refuse("guardian_hash must be 64 hex characters");
+  if (!isHex64(hash)) throw refuse("guardian_hash must be 64 hex characters");
   return hash.toLowerCase();
 }
 
@@ -44,8 +46,7 @@ export class Guardians {
     await this.#authorize("guardian-store", hash, members);
     const now = this.#clock.now();
     const value = utf8ToBytes(JSON.stringify(entries));
-    const outcome = await this.#store.putRecord("guardians", hash, { value, expiresAt: now + setTtlMs }, now);
-    if (outcome !== "stored") throw new RelayError("storage_quota_exceeded", { retryAfterSeconds: 10 });
+    await keepRecord(this.#store, "guardians", hash, { value, expiresAt: now + setTtlMs }, now);
   }
 
   query(hash: string): readonly { data: string }[] {

@@ -11,6 +11,7 @@ import { Escrow } from "./escrow.ts";
 import { Exchange, isCode, isWrongCode } from "./exchange.ts";
 import type { Hints } from "./federation/hints.ts";
 import { Guardians, parseGuardianHash } from "./guardians.ts";
+import { isHex64 } from "./hex64.ts";
 import { Idempotency } from "./idempotency.ts";
 import { Limiter } from "./limiter.ts";
 import { type Members, optionalString, optionalUnsigned, stringMember, stringsMember } from "./members.ts";
@@ -29,7 +30,6 @@ type Action = (members: Members, caller: Caller) => Answer | Promise<Answer>;
 const maxFetchTokens = 100;
 const maxRegisterTokens = 1900;
 const refuse = (text: string) => new RelayError("bad_request", { text });
-const isHex64 = (text: string) => text.length === 64 && /^[0-9a-fA-F]+$/.test(text);
 
 /** Everything that happened, in numbers alone. */
 export interface MailboxCounts {

@@ -2,12 +2,13 @@ import type { Clock } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
 import type { MailboxStore } from "#store/contract/mailbox-store.ts";
 import { decodeBase64, encodeBase64 } from "#wire/base64.ts";
+import { isHex64 } from "./hex64.ts";
+import { keepRecord } from "./keep-record.ts";
 import { type Members, stringMember, stringsMember } from "./members.ts";
 
 const proofTtlMs = 90 * 86_400_000;
 const maxProofBytes = 4096;
 const maxQueryHashes = 50;
-const isHash = (text: string) => /^[0-9a-fA-F]{64}$/.test(text);
 const refuse = (text: string) => new RelayError("bad_request", { text });
 
 export interface Proof {
@@ -18,7 +19,7 @@ export interface Proof {
 export function parseProof(members: Members): Proof {
   const keyHash = stringMember(members, "key_hash");
   const encoded = stringMember(members, "proof_data");
-  if (!isHash(keyHash)) throw refuse("key_hash must be 64 hex characters (32 bytes)");
+  if (!isHex64(keyHash)) throw refuse("key_hash must be 64 hex characters (32 bytes)");
   const data = decodeBase64(encoded);
   if (!data) throw refuse("invalid base64 in proof_data");
   if (data.byteLength > maxProofBytes) throw refuse(`proof_data exceeds ${maxProofBytes} byte limit`);
@@ -29,7 +30,7 @@ export function parseProof(members: Members): Proof {
 export function parseQuery(members: Members): readonly string[] {
   const hashes = stringsMember(members, "key_hashes");
   if (hashes.length > maxQueryHashes) throw refuse(`too many key_hashes (max ${maxQueryHashes})`);
-  if (!hashes.every(isHash)) throw refuse("invalid key_hash");
+  if (!hashes.every(isHex64)) throw refuse("invalid key_hash");
   return [...new Set(hashes.map((hash) => hash.toLowerCase()))];
 }
 
@@ -61,8 +62,7 @@ export class Recovery {
     const isNew = this.#store.getRecord("proof", keyHash, now) === undefined;
     const write = { value: data, expiresAt: now + proofTtlMs };
     const condition = this.#overwrite ? {} : { ifVersion: 0 };
-    const outcome = await this.#store.putRecord("proof", keyHash, { ...write, ...condition }, now);
-    if (outcome === "storage-full") throw new RelayError("storage_quota_exceeded", { retryAfterSeconds: 10 });
+    const outcome = await keepRecord(this.#store, "proof", keyHash, { ...write, ...condition }, now);
     if (outcome === "conflict" && !this.#holds(keyHash, data)) throw refuse("proof already stored");
     if (isNew && outcome === "stored") this.#held++;
   }

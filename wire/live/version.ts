@@ -9,6 +9,10 @@ export type LiveVersion = LiteVersion | IetfDraft;
 
 export const isIetf = (version: LiveVersion): version is IetfDraft => version >= 14;
 
+/** What a version is called where people read of it, as the original relay writes it. */
+export const versionName = (version: LiveVersion): string =>
+  isIetf(version) ? `moq-transport-${version}` : `moq-lite-0${version}`;
+
 /** What the first message of a session of this version may bring; without a version it chooses one, too. */
 export const setupOf = (
   version: LiveVersion | undefined,

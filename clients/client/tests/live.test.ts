@@ -258,7 +258,7 @@ describe("a subscription", () => {
     const arrive = (sequence: number) => {
       const group = (subscription as OwnSubscription).onGroup(sequence);
       group?.onFrame(new TextEncoder().encode(String(sequence)), 0);
-      group?.onGroupEnd(true);
+      group?.onGroupEnd("complete");
     };
     const groups = subscription[Symbol.asyncIterator]();
     arrive(1);
@@ -322,6 +322,16 @@ describe("a subscription", () => {
     group.abort(70);
     track.frame("next");
     assert.deepEqual(await soon(read(groups, 2)), ["half lost", "next"]);
+  });
+
+  test("sees a group that the relay cut short for a newer one as skipped", async () => {
+    const { subscription } = await subscribed();
+    const groups = subscription[Symbol.asyncIterator]();
+    const group = (subscription as OwnSubscription).onGroup(1)!;
+    group.onFrame(new TextEncoder().encode("half"), 0);
+    group.onGroupEnd("skipped");
+    assert.deepEqual(await soon(read(groups, 1)), ["half skipped"]);
+    assert.equal(subscription.skippedGroups, 1);
   });
 
   test("keeps what has arrived when its track ends", async () => {

@@ -160,6 +160,45 @@ export function handle(error: unknown): PosternErrorCode | undefined {
   assertCompiles([file]);
 });
 
+test("the types of live say what it does, and no more", () => {
+  using project = temporaryFolder();
+  const file = project.file("consumer.ts");
+  writeFileSync(
+    file,
+    `
+import { connectLive, type LiveFrame, type LiveGroup, type LiveSession } from ${JSON.stringify(join(folder, "dist/live.js"))};
+
+type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+const same = <A, B>(_: Equal<A, B>) => {};
+
+export async function use(signal: AbortSignal): Promise<void> {
+  using session = await connectLive("https://relay.example/room", { token: "x", reconnect: true, signal });
+  same<typeof session, LiveSession>(true);
+  // @ts-expect-error No such transport.
+  await connectLive("https://relay.example", { transport: "carrier pigeon" });
+  const track = session.publish("cam", { secret: "x" }).track("video", { priority: 1 });
+  await track.whenWanted(signal);
+  const written: boolean = track.group().write("text", 5);
+  // @ts-expect-error A number is no frame.
+  track.frame(5);
+  // @ts-expect-error Who reads a track of ours is none of a caller's business.
+  track.add({});
+  // @ts-expect-error What counts is not to be changed.
+  track.droppedGroups = 0;
+  const subscription = session.subscribe("cam", "video", { latencyMaxMs: 500, ordered: written, follow: true });
+  for await (const group of subscription) {
+    same<typeof group, LiveGroup>(true);
+    for await (const frame of group) same<typeof frame, LiveFrame>(true);
+    same<typeof group.state, "open" | "complete" | "lost" | "skipped" | "unreadable">(true);
+  }
+  for await (const { path, active } of session.announced("room")) console.log(path.length, active === true);
+  same<Awaited<typeof session.closed>["code"], number>(true);
+}
+`,
+  );
+  assertCompiles([file]);
+});
+
 test("the README's examples compile against the package", () => {
   using project = temporaryFolder();
   const readme = readFileSync(join(folder, "README.md"), "utf8");

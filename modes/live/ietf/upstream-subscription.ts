@@ -2,7 +2,7 @@ import type { Cancel } from "#core/clock.ts";
 import { liveError } from "#wire/live/error-code.ts";
 import type { Draft } from "#wire/live/ietf/draft.ts";
 import { codeOfRefusal, doneStatus, IetfProtocolError, sessionCode } from "#wire/live/ietf/error.ts";
-import { encodeLatestGroup } from "#wire/live/ietf/filter.ts";
+import { encodeNoFilter } from "#wire/live/ietf/filter.ts";
 import { type Message, messageType } from "#wire/live/ietf/message.ts";
 import { decodeRequestError, encodeNumber } from "#wire/live/ietf/request.ts";
 import { decodePublishDone, decodeSubscribeOk, encodeSubscribe } from "#wire/live/ietf/subscribe.ts";
@@ -70,7 +70,7 @@ export class UpstreamSubscription implements SourceSubscription, SubgroupTarget 
           track,
           priority: 255 - options.priority,
           ascending: options.ordered,
-          filter: encodeLatestGroup(draft),
+          filter: encodeNoFilter(draft),
         },
         draft,
       ),

@@ -1,8 +1,7 @@
 import type { Decoder } from "../decoder.ts";
-import type { Encoder } from "../encoder.ts";
 import type { Draft } from "./draft.ts";
 import { IetfProtocolError } from "./error.ts";
-import { decoderOf, encoderOf } from "./integers.ts";
+import { decoderOf } from "./integers.ts";
 
 /**
  * Which groups a subscriber wants. A group is sent whole or not at all: where a filter begins or ends inside one, that
@@ -64,8 +63,9 @@ function decodeFields(from: Decoder): Filter {
   return absolute(start, delta === undefined ? undefined : start + delta);
 }
 
-/** `latestGroup` as other relays write it: before 20 there is no way to name that group but by its latest object. */
-export function encodeLatestGroup(draft: Draft): Uint8Array {
-  const to: Encoder = encoderOf(draft);
-  return to.varint(draft.filterFields ? 1 : filterType.largestObject).finish();
-}
+/**
+ * No filter, as published clients write it. It is what we ask with: publishers of this family begin with the latest group
+ * then, and after its latest object, which leaves that group without a head, where they are asked for the next object.
+ */
+export const encodeNoFilter = (draft: Draft): Uint8Array =>
+  draft.filterFields ? new Uint8Array() : Uint8Array.of(filterType.absoluteStart, 0, 0);

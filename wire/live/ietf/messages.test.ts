@@ -17,7 +17,7 @@ import {
 } from "./announce.ts";
 import { allDrafts, type Draft, draftOf } from "./draft.ts";
 import { decodeFetch, encodeFetchOk } from "./fetch.ts";
-import { decodeFilter, encodeLatestGroup } from "./filter.ts";
+import { decodeFilter, encodeNoFilter } from "./filter.ts";
 import { decoderOf, encoderOf } from "./integers.ts";
 import { ControlBuffer, encodeControl } from "./message.ts";
 import {
@@ -214,7 +214,7 @@ describe("what is encoded decodes to itself", () => {
             const announced = draft.hopPath ? hops : undefined;
             const body = (message: Uint8Array) => bodyOf(message, draft);
 
-            const filter = encodeLatestGroup(draft);
+            const filter = encodeNoFilter(draft);
             const wanted = { id: number, namespace: name, track, priority: byte, ascending: true };
             assert.deepEqual(decodeSubscribe(body(encodeSubscribe({ ...wanted, filter }, draft)), draft), {
               ...wanted,

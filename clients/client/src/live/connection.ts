@@ -155,10 +155,11 @@ export class Connection implements ConnectionContext, ServingHome, TransportHand
 
   countBacklog(bytes: number): void {
     this.#backlogBytes += bytes;
-    if (bytes <= 0) return;
+    const { backlogMaxBytes } = this.home.limits;
+    if (bytes <= 0 || this.#backlogBytes <= backlogMaxBytes) return;
     // The least urgent give first.
     for (const serving of this.#byUrgency().reverse()) {
-      while (this.#backlogBytes > this.home.limits.backlogMaxBytes && serving.dropOldest());
+      while (this.#backlogBytes > backlogMaxBytes && serving.dropOldest());
     }
   }
 

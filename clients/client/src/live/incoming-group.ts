@@ -37,7 +37,7 @@ export class IncomingGroup implements FrameSink {
     const { limits } = connection.home;
     this.#scanner = new FrameScanner(frameClassOf(connection.version), limits.groupMaxBytes);
     stream.onData = (chunk, fin) => this.onData(chunk, fin);
-    stream.onReset = () => this.#end(false);
+    stream.onReset = (code) => this.#end(code === liveError.old ? "skipped" : "lost");
   }
 
   onData(chunk: Uint8Array | undefined, fin: boolean): void {
@@ -52,7 +52,7 @@ export class IncomingGroup implements FrameSink {
       this.#refuse(error.code);
       return;
     }
-    if (fin) this.#end(this.#scanner.whole);
+    if (fin) this.#end(this.#scanner.whole ? "complete" : "lost");
   }
 
   frame(size: number, timestampDelta: number): void {
@@ -69,7 +69,7 @@ export class IncomingGroup implements FrameSink {
 
   /** The connection is over. */
   lost(): void {
-    this.#end(false);
+    this.#end("lost");
   }
 
   #deliver(): void {
@@ -97,13 +97,13 @@ export class IncomingGroup implements FrameSink {
 
   #refuse(code: number): void {
     this.#stream.stop(code);
-    this.#end(false);
+    this.#end("lost");
   }
 
-  #end(complete: boolean): void {
+  #end(how: "complete" | "lost" | "skipped"): void {
     if (this.#over) return;
     this.#over = true;
-    this.#sink?.onGroupEnd(complete);
+    this.#sink?.onGroupEnd(how);
     this.#onOver();
   }
 }

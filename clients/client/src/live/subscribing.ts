@@ -24,7 +24,8 @@ export interface SubscribeRequest extends SubscribeOptions {
 export interface GroupSink {
   /** False: the group is not wanted any more. */
   onFrame(payload: Uint8Array, timestamp: number): boolean;
-  onGroupEnd(complete: boolean): void;
+  /** `skipped`: the relay left the rest out because a newer group was due. */
+  onGroupEnd(how: "complete" | "lost" | "skipped"): void;
 }
 
 /** Who asked for a track. */

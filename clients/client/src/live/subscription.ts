@@ -33,7 +33,7 @@ export interface LiveFrame {
 
 /**
  * How a group stands. `lost`: its publisher gave it up, or the connection went away in the middle. `skipped`: it was
- * read too slowly. `unreadable`: a frame was not sealed with our secret.
+ * read too slowly, or the way from the relay was too slow for it. `unreadable`: a frame was not sealed with our secret.
  */
 export type GroupState = "open" | "complete" | "lost" | "skipped" | "unreadable";
 
@@ -411,8 +411,10 @@ class ArrivingGroup implements LiveGroup, GroupSink {
     return !this.#isAbandoned;
   }
 
-  onGroupEnd(complete: boolean): void {
-    this.#settle(complete ? "complete" : "lost");
+  onGroupEnd(how: "complete" | "lost" | "skipped"): void {
+    if (this.#state !== "open") return;
+    this.#state = how;
+    if (how === "skipped") this.#owner.skippedGroups++;
     this.#wake();
   }
 
@@ -462,10 +464,6 @@ class ArrivingGroup implements LiveGroup, GroupSink {
     const { timescale } = this.#owner;
     const timestampMs = timescale === undefined ? undefined : (frame.timestamp * 1_000) / timescale;
     return { done: false, value: { payload, timestampMs, index } };
-  }
-
-  #settle(state: GroupState): void {
-    if (this.#state === "open") this.#state = state;
   }
 }
 

@@ -16,6 +16,10 @@ export type WebTransportConstructor = new (url: string, options?: WebTransportOp
 interface NewerOptions extends WebTransportOptions {
   protocols?: string[];
 }
+
+/** Without it a stream that the relay does not allow yet is an error. */
+const whenAllowed = { waitUntilAvailable: true } as WebTransportSendStreamOptions;
+
 interface NewerSession extends WebTransport {
   readonly protocol?: string;
 }
@@ -92,17 +96,20 @@ export class WebTransportTransport implements Transport {
   openUni(): SendStream | undefined {
     if (this.#ended || this.#openings.uni >= openingsMax) return undefined;
     const send = new StreamSend(this);
-    this.#opened("uni", this.#session.createUnidirectionalStream(), (stream) => send.bind(stream));
+    const opening = this.#session.createUnidirectionalStream(whenAllowed);
+    this.#opened("uni", opening, (stream) => send.bind(stream), send);
     return send;
   }
 
   openBidi(): BidiStream | undefined {
     if (this.#ended || this.#openings.bidi >= openingsMax) return undefined;
     const [send, receive] = [new StreamSend(this), new StreamReceive()];
-    this.#opened("bidi", this.#session.createBidirectionalStream(), ({ readable, writable }) => {
+    const opening = this.#session.createBidirectionalStream(whenAllowed);
+    const bind = ({ readable, writable }: WebTransportBidirectionalStream) => {
       send.bind(writable);
       void receive.read(readable);
-    });
+    };
+    this.#opened("bidi", opening, bind, send);
     return { send, receive };
   }
 
@@ -137,7 +144,7 @@ export class WebTransportTransport implements Transport {
     if (bytes < 0) this.wake();
   }
 
-  #opened<T>(kind: "uni" | "bidi", opening: Promise<T>, bind: (stream: T) => void): void {
+  #opened<T>(kind: "uni" | "bidi", opening: Promise<T>, bind: (stream: T) => void, send: StreamSend): void {
     this.#openings[kind]++;
     opening.then(
       (stream) => {
@@ -145,8 +152,11 @@ export class WebTransportTransport implements Transport {
         bind(stream);
         this.wake();
       },
-      // The session is over; `closed` tells why.
-      () => {},
+      // The session is over, of which `closed` tells, or a browser does not wait for the relay to allow more.
+      () => {
+        this.#openings[kind]--;
+        send.refused();
+      },
     );
   }
 
@@ -219,6 +229,13 @@ class StreamSend implements SendStream {
       this.#writer.close().catch(() => {});
     }
     return taken;
+  }
+
+  /** It could not be opened: to whoever writes it, that is as if the relay wanted no more of it. */
+  refused(): void {
+    if (this.done) return;
+    this.done = true;
+    this.onStop?.(liveError.cancel);
   }
 
   reset(code: number): void {
