@@ -1,4 +1,5 @@
 import type { Clock, Instant } from "./clock.ts";
+import { RecentMap } from "./recent-map.ts";
 
 interface Bucket {
   tokens: number;
@@ -12,14 +13,14 @@ export interface BucketLimits {
   readonly burst: number;
 }
 
-/** Buckets kept at once; the least recently used is full again or nearly so, and goes first. */
-const maxBuckets = 100_000;
+/** Buckets kept at least; those not used for longest are full again or nearly so, and go first. */
+const bucketsKept = 100_000;
 
 /** Token buckets by key. A key costs its length in memory: never let a remote choose how long it is. */
 export class TokenBuckets {
   readonly #limits: BucketLimits;
   readonly #clock: Clock;
-  readonly #buckets = new Map<string, Bucket>();
+  readonly #buckets = new RecentMap<string, Bucket>(bucketsKept);
 
   constructor(limits: BucketLimits, clock: Clock) {
     this.#limits = limits;
@@ -29,10 +30,7 @@ export class TokenBuckets {
   /** Takes one token. `waitSeconds` is 0 when there was one, else how long until there is. */
   take(key: string): { remaining: number; waitSeconds: number } {
     const bucket = this.#bucket(key);
-    // Deleted and set again: the map's order is the order of use.
-    this.#buckets.delete(key);
     this.#buckets.set(key, bucket);
-    if (this.#buckets.size > maxBuckets) this.#buckets.delete(this.#buckets.keys().next().value!);
     const waitSeconds = this.#waitSeconds(bucket);
     if (waitSeconds === 0) bucket.tokens -= 1;
     return { remaining: Math.floor(bucket.tokens), waitSeconds };

@@ -141,13 +141,16 @@ function dialOnce(
       const sink = new ClientSink(socket, () => mux?.drained());
       const opened = new Mux(agreed.framing, agreed.version, "client", options, sink, clock);
       mux = opened;
-      let pongAt = clock.now();
-      socket.on("pong", () => {
-        pongAt = clock.now();
-      });
+      let heardAt = clock.now();
+      const hear = () => {
+        heardAt = clock.now();
+      };
+      // Framings without a ping of their own are silent where nothing is published.
+      socket.on("ping", hear);
+      socket.on("pong", hear);
       const heartbeat = new Heartbeat(options, clock);
       const connection: Beating = {
-        heardAt: () => Math.max(pongAt, opened.receivedAt),
+        heardAt: () => Math.max(heardAt, opened.receivedAt),
         ping() {
           socket.ping();
           opened.ping();

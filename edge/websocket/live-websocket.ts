@@ -105,9 +105,12 @@ export class LiveWebSocket<Admission> {
     const close = () => webSocket.close(1000);
     const sink = new SocketSink(socket, webSocketHeader, this.#pool, close, () => mux.drained());
     const mux = new Mux(subprotocol.framing, subprotocol.version, "server", this.#options, sink, this.#clock);
-    let pongAt = this.#clock.now();
+    let heardAt = this.#clock.now();
+    const hear = () => {
+      heardAt = this.#clock.now();
+    };
     const connection: Beating = {
-      heardAt: () => Math.max(pongAt, mux.receivedAt),
+      heardAt: () => Math.max(heardAt, mux.receivedAt),
       ping() {
         webSocket.ping();
         mux.ping();
@@ -118,9 +121,8 @@ export class LiveWebSocket<Admission> {
       if (isBinary) mux.receive(data);
       else mux.refuse("text messages are not part of the protocol");
     });
-    webSocket.on("pong", () => {
-      pongAt = this.#clock.now();
-    });
+    webSocket.on("ping", hear);
+    webSocket.on("pong", hear);
     webSocket.on("error", () => mux.lost("the WebSocket failed"));
     webSocket.on("close", (code: number) => {
       this.#heartbeat.remove(connection);

@@ -1,6 +1,6 @@
 import type { Cancel } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
-import { covers, type Grant } from "./grant.ts";
+import { type Grant, outermost } from "./grant.ts";
 import type { Live } from "./live.ts";
 import type { Route } from "./origin.ts";
 import { joinPath, stripPrefix } from "./path.ts";
@@ -126,9 +126,4 @@ class AnnouncedFeed {
     this.#cancelBeat();
     for (const stop of this.#stops) stop();
   }
-}
-
-/** The prefixes that none of the others covers: what is below two of them is told once. */
-function outermost(prefixes: readonly string[]): string[] {
-  return prefixes.filter((prefix) => !prefixes.some((other) => other !== prefix && covers([other], prefix)));
 }

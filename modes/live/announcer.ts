@@ -12,15 +12,14 @@ export interface Announcements {
   readonly carriesHops: boolean;
   /** A second announcement of a name replaces the first; otherwise it has to end before. */
   readonly replaces: boolean;
-  /** All there is at first. True: they are told with it; otherwise each is told by `active` next. */
-  initial(suffixes: readonly string[]): boolean;
+  /** The answer begins. True: it tells of these broadcasts already; otherwise `active` tells of each, before any change. */
+  begin(suffixes: readonly string[]): boolean;
   active(suffix: string, hops: readonly bigint[]): void;
   ended(suffix: string): void;
-  /**
-   * There is something to tell: calls `next`, now or when there is room, until it answers false. It tells one
-   * broadcast each time.
-   */
-  wake(next: () => boolean): void;
+  /** Calls `next` whenever there is room for one more, which it tells of; it answers false if there is none. */
+  feed(next: () => boolean): Cancel;
+  /** `next` has something again. */
+  wake(): void;
 }
 
 /** What the remote has still to be told of a path. */
@@ -49,7 +48,6 @@ export class Announcer implements Watcher {
   /** What there was at first, which the oldest and newest versions count: it is told whatever became of it. */
   readonly #initial = new Map<string, Route>();
   #collecting = true;
-  readonly #next = (): boolean => this.#tellNext();
 
   /** `self`: the remote as a source, whose own broadcasts it is not told of. */
   constructor(
@@ -68,10 +66,8 @@ export class Announcer implements Watcher {
       this.#cancels.push(session.origin.watch(joinPath(session.grant.root, covered), this));
     }
     this.#collecting = false;
-    const told = announcements.initial([...this.#initial.keys()].map((path) => this.#suffix(path)));
-    if (told) for (const [path, route] of this.#initial) this.#note(path, route);
-    if (told) this.#initial.clear();
-    announcements.wake(this.#next);
+    this.#tellFirst();
+    this.#cancels.push(announcements.feed(() => this.#tellNext()));
   }
 
   close(): void {
@@ -91,10 +87,9 @@ export class Announcer implements Watcher {
       if (route !== undefined) this.#initial.set(path, route);
       return;
     }
-    const before = this.#changes.get(path);
-    const interrupted = route === undefined || (before?.interrupted ?? false);
+    const interrupted = route === undefined || (this.#changes.get(path)?.interrupted ?? false);
     this.#changes.set(path, { route, interrupted });
-    this.#announcements.wake(this.#next);
+    this.#announcements.wake();
   }
 
   /** Not the remote's own, nothing that came through it, and among seed-style peers nothing from another peer. */
@@ -105,11 +100,18 @@ export class Announcer implements Watcher {
     return !(this.#session.grant.cluster && !this.#announcements.carriesHops && route.source.cluster);
   }
 
+  #tellFirst(): void {
+    const suffixes = [...this.#initial.keys()].map((path) => this.#suffix(path));
+    if (!this.#announcements.begin(suffixes)) return;
+    for (const [path, route] of this.#initial) this.#nowTold(path, route);
+    this.#initial.clear();
+  }
+
   /** The next of what is to be told; false: there is none. */
   #tellNext(): boolean {
     for (const [path, route] of this.#initial) {
       this.#initial.delete(path);
-      this.#note(path, route);
+      this.#nowTold(path, route);
       this.#announcements.active(this.#suffix(path), route.hops);
       return true;
     }
@@ -122,6 +124,7 @@ export class Announcer implements Watcher {
   }
 
   #tell(path: string, { route, interrupted }: Change): void {
+    const { replaces } = this.#announcements;
     const before = this.#told.get(path);
     if (route === undefined) {
       if (before === undefined) return;
@@ -130,8 +133,7 @@ export class Announcer implements Watcher {
       this.#announcements.ended(this.#suffix(path));
       return;
     }
-    this.#note(path, route);
-    const { replaces } = this.#announcements;
+    this.#nowTold(path, route);
     if (before !== undefined && !interrupted) {
       if (sameAnnouncement(before, route)) return;
       if (!replaces && samePublisher(before, route)) return;
@@ -140,7 +142,7 @@ export class Announcer implements Watcher {
     this.#announcements.active(this.#suffix(path), route.hops);
   }
 
-  #note(path: string, route: Route): void {
+  #nowTold(path: string, route: Route): void {
     if (!this.#told.has(path)) this.#session.traffic.announced(path);
     this.#told.set(path, route);
   }

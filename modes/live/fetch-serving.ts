@@ -26,7 +26,7 @@ export class FetchServing implements BodyReader {
     this.#traffic.groups++;
     this.#body.add(this);
     // Taken when there is room, so that what waits is the group's alone and counts as such.
-    this.#stream.output.refill = () => this.#sendNext();
+    this.#stream.output.feed(() => this.#sendNext());
     this.onMore();
   }
 

@@ -46,13 +46,13 @@ export class GroupBody {
     for (const reader of [...this.#readers]) reader.onMore(0);
   }
 
-  /** Lets go of the bytes: whoever has not read them yet sees a reset. */
+  /** Lets go of the bytes: whoever has not read them yet sees a reset, and for the last time what it misses. */
   evict(code: number): void {
+    this.state = code;
+    for (const reader of [...this.#readers]) reader.onMore(0);
     this.chunks.length = 0;
     this.chunkFrames.length = 0;
     this.chunkPayload.length = 0;
-    this.state = code;
-    for (const reader of [...this.#readers]) reader.onMore(0);
   }
 
   add(reader: BodyReader): void {
@@ -94,6 +94,8 @@ export class Group {
   /** When each chunk came: the timestamps of frames that have none. */
   readonly #arrivedAt: number[] = [];
   #conversions: Conversion[] | undefined;
+  #weightBytes = groupOverheadBytes;
+  #evicted = false;
 
   constructor(sequence: number, frameClass: StoredFrameClass, openedAt: number, frameMaxBytes: number) {
     this.sequence = sequence;
@@ -109,22 +111,12 @@ export class Group {
   /** Called when nobody writes or reads it any more. */
   onIdle: () => void = () => {};
 
-  #weightBytes = groupOverheadBytes;
+  /** Called when it has come to take so many bytes of memory more: the publisher's, or those of a conversion. */
+  onGrown: (bytes: number) => void = () => {};
 
-  /** Payload and frame headers; a conversion shares the payload. */
+  /** Payload and frame headers. */
   get bytes(): number {
     return this.#body.bytes;
-  }
-
-  /** Memory it takes, nearly. */
-  get weightBytes(): number {
-    return this.#weightBytes;
-  }
-
-  /** Nobody writes or reads it. */
-  get idle(): boolean {
-    const read = this.#body.read || this.#conversions?.some(({ body }) => body.read);
-    return this.#body.state !== "open" && !read;
   }
 
   /** Frames so far, and the bytes in them without their headers. */
@@ -136,23 +128,38 @@ export class Group {
     return this.#counter.bytes;
   }
 
+  /** Memory it takes, nearly. */
+  get weightBytes(): number {
+    return this.#weightBytes;
+  }
+
+  /** Nobody writes or reads it. */
+  get idle(): boolean {
+    if (this.#body.state === "open" || this.#body.read) return false;
+    return !this.#conversions?.some(({ body }) => body.read);
+  }
+
+  /** Its bytes were let go of. */
+  get evicted(): boolean {
+    return this.#evicted;
+  }
+
   get state(): GroupBody["state"] {
     return this.#body.state;
   }
 
-  /** Answers by how much the group's weight has grown. */
-  append(chunk: Uint8Array, now: number): number {
-    if (this.#body.state !== "open" || chunk.length === 0) return 0;
+  append(chunk: Uint8Array, now: number): void {
+    if (this.#body.state !== "open" || chunk.length === 0) return;
     const kept = chunk.length * slabShare < chunk.buffer.byteLength ? chunk.slice() : chunk;
     const arrivedAt = Math.max(now, this.#arrivedAt[this.#arrivedAt.length - 1] ?? 0);
     if (this.#own === "A") this.#arrivedAt.push(arrivedAt);
     const { frames, bytes } = this.#counter;
     this.#counter.push(kept);
     this.#body.append(kept, this.#counter.frames - frames, this.#counter.bytes - bytes);
-    if (this.#conversions !== undefined) for (const to of this.#conversions) push(to, kept, arrivedAt);
-    const grown = kept.length + chunkOverheadBytes;
-    this.#weightBytes += grown;
-    return grown;
+    let grown = kept.length + chunkOverheadBytes;
+    if (this.#conversions !== undefined)
+      for (const to of this.#conversions) grown += push(to, kept, arrivedAt);
+    this.#grow(grown);
   }
 
   end(state: "complete" | number): void {
@@ -163,6 +170,7 @@ export class Group {
 
   /** There is no memory for it any more. */
   evict(): void {
+    this.#evicted = true;
     this.#body.evict(liveError.evicted);
     if (this.#conversions !== undefined)
       for (const { body } of this.#conversions) body.evict(liveError.evicted);
@@ -173,16 +181,22 @@ export class Group {
     return frameClass === this.#own ? this.#body : this.#in(frameClass).body;
   }
 
-  #becameIdle(): void {
-    if (this.idle) this.onIdle();
-  }
-
   #in(frameClass: FrameClass): Conversion {
     const known = this.#conversions?.find((conversion) => conversion.frameClass === frameClass);
     if (known !== undefined) return known;
     const conversion = this.#convert(frameClass);
     this.#conversions = [...(this.#conversions ?? []), conversion];
+    this.#grow(conversion.body.chunks.length * chunkOverheadBytes);
     return conversion;
+  }
+
+  #grow(bytes: number): void {
+    this.#weightBytes += bytes;
+    this.onGrown(bytes);
+  }
+
+  #becameIdle(): void {
+    if (this.idle) this.onIdle();
   }
 
   #convert(frameClass: FrameClass): Conversion {
@@ -199,13 +213,18 @@ export class Group {
   }
 }
 
-/** Frames that make no sense end the group for those who need them converted; the others get them as they are. */
-function push(to: Conversion, chunk: Uint8Array, arrivedAt: number): void {
-  if (to.body.state !== "open") return;
+/**
+ * Frames that make no sense end the group for those who need them converted; the others get them as they are.
+ * Answers by how much the conversion's weight has grown: it shares the payload.
+ */
+function push(to: Conversion, chunk: Uint8Array, arrivedAt: number): number {
+  if (to.body.state !== "open") return 0;
+  const before = to.body.chunks.length;
   try {
     to.converter.push(chunk, arrivedAt);
   } catch (error) {
     if (!(error instanceof LiveProtocolError)) throw error;
     to.body.end(error.code);
   }
+  return (to.body.chunks.length - before) * chunkOverheadBytes;
 }

@@ -1,3 +1,4 @@
+import type { Cancel } from "#core/clock.ts";
 import { encodeAnnounceInit, encodeAnnouncement, encodeAnnounceOk } from "#wire/live/announce.ts";
 import type { ControlOutput } from "#wire/live/control-stream.ts";
 import type { LiteVersion } from "#wire/live/version.ts";
@@ -20,16 +21,13 @@ export class LiteAnnouncements implements Announcements {
     this.replaces = version >= 5;
   }
 
-  initial(suffixes: readonly string[]): boolean {
-    if (this.#version <= 2) this.#output.send(encodeAnnounceInit([...suffixes]));
+  begin(suffixes: readonly string[]): boolean {
+    if (this.#version <= 2) {
+      this.#output.send(encodeAnnounceInit(suffixes));
+      return true;
+    }
     if (this.#version >= 5) this.#output.send(encodeAnnounceOk(this.#originId, suffixes.length));
-    return this.#version <= 2;
-  }
-
-  /** When the stream has taken what was said before. */
-  wake(next: () => boolean): void {
-    this.#output.refill = next;
-    this.#output.wake();
+    return false;
   }
 
   active(suffix: string, hops: readonly bigint[]): void {
@@ -40,5 +38,13 @@ export class LiteAnnouncements implements Announcements {
 
   ended(suffix: string): void {
     this.#output.send(encodeAnnouncement({ active: false, suffix, hops: [] }, this.#version));
+  }
+
+  feed(next: () => boolean): Cancel {
+    return this.#output.feed(next);
+  }
+
+  wake(): void {
+    this.#output.wake();
   }
 }

@@ -5,7 +5,7 @@ import { encodeGroupStart } from "#wire/live/group.ts";
 import type { SendStream, Transport } from "#wire/live/transport.ts";
 import { Group } from "./group.ts";
 import { newLiveMetrics } from "./metrics.ts";
-import { Outbox, type OutboxSubscription } from "./outbox.ts";
+import { type GroupFormat, Outbox, type OutboxSubscription } from "./outbox.ts";
 import { newTraffic } from "./traffic.ts";
 
 /** A transport that lets as many streams through as the test says, and notes whose group each is. */
@@ -45,10 +45,10 @@ const subscriptionOf = (id: number, priority: number, ordered: boolean): OutboxS
   onGroupDone() {},
 });
 
-const format = {
-  frameClass: "A" as const,
-  groupStart: ({ id }: OutboxSubscription, { sequence }: Group) => encodeGroupStart(id, sequence),
-  resetCode: (code: number) => code,
+const format: GroupFormat = {
+  frameClass: "A",
+  groupStart: ({ id }, { sequence }) => encodeGroupStart(id, sequence),
+  resetCode: (code) => code,
 };
 
 describe("the order in which groups go", () => {

@@ -55,7 +55,8 @@ export class OutgoingGroup implements BodyReader {
   }
 
   onMore(added: number): void {
-    this.#outbox.more(this, added);
+    if (this.group.evicted) this.#outbox.skip(this, liveError.evicted);
+    else this.#outbox.more(this, added);
   }
 
   get backlogBytes(): number {
@@ -181,10 +182,10 @@ export class Outbox {
   }
 
   /** The subscriber was too slow for this group. */
-  skip(outgoing: OutgoingGroup): void {
+  skip(outgoing: OutgoingGroup, code: number = liveError.old): void {
     this.#metrics.groupsSkipped++;
     outgoing.countStale();
-    this.drop(outgoing);
+    this.drop(outgoing, code);
   }
 
   /** Writes as much as the transport takes. */

@@ -307,6 +307,65 @@ describe("announcements", () => {
     }
   });
 
+  for (const version of [5, 14, 16, 20] as const) {
+    test(`in version ${version} of more than a control stream may hold are all told, and so are their ends`, async () => {
+      const { clock, relay } = scene({ controlMaxBytes: 4_096 });
+      const publisher = new FakePublisher();
+      const names = Array.from({ length: 900 }, (_, at) => `a-broadcast-with-a-name-of-some-length-${at}`);
+      for (const name of names) relay.origin.announce(name, publisher, []);
+      const { local } = clientOf(relay, clock, { version });
+      for (let round = 0; round < 20; round++) await settle();
+      assert.equal(local.origin.broadcastCount, 900);
+      for (const name of names) relay.origin.unannounce(name, publisher, false);
+      for (let round = 0; round < 20; round++) await settle();
+      assert.equal(local.origin.broadcastCount, 0);
+      assert.equal(relay.sessionCount, 1);
+    });
+
+    test(`in version ${version} that come and go while nobody reads are told as they are in the end`, async () => {
+      const { clock, relay } = scene({ controlMaxBytes: 1_024 });
+      const publisher = new FakePublisher();
+      relay.origin.announce("stays", publisher, [7n]);
+      const client = clientOf(relay, clock, { version });
+      await settle();
+      const diary = new Diary();
+      client.local.origin.watch("", diary);
+      client.toClient.stalled = true;
+      for (let round = 0; round < 1_000; round++) {
+        relay.origin.unannounce("stays", publisher, false);
+        relay.origin.announce("stays", publisher, [7n]);
+        relay.origin.announce("passes", publisher, [7n]);
+        relay.origin.unannounce("passes", publisher, false);
+      }
+      await settle();
+      client.toClient.stalled = false;
+      client.server.drained();
+      await settle();
+      assert.deepEqual(diary.lines, ["+stays", "-stays", "+stays"]);
+      assert.equal(relay.sessionCount, 1);
+    });
+  }
+
+  test("that take a request each wait until the remote allows more of them", async () => {
+    const clock = simClock();
+    const relay = relayOn(clock);
+    const local = relayOn(clock, { subscriptionsMax: 2, announcementsMax: 10, watchesMax: 2 });
+    const pair = muxPair(clock, "qmux-02", 14);
+    local.accept(pair.client, openGrant());
+    relay.accept(pair.server, openGrant());
+    await settle();
+    const publisher = new FakePublisher();
+    const namesOf = (round: number) => Array.from({ length: 10 }, (_, at) => `cam-${round}-${at}`);
+    for (let round = 0; round < 20; round++) {
+      for (const name of namesOf(round - 1)) relay.origin.unannounce(name, publisher, false);
+      for (const name of namesOf(round)) relay.origin.announce(name, publisher, []);
+      await settle();
+      const there = [...local.origin.broadcasts].map(({ path }) => path).toSorted();
+      assert.deepEqual(there, namesOf(round));
+    }
+    assert.equal(local.sessionCount, 1);
+  });
+
   test("below prefixes that overlap come once, and go once", async () => {
     const { clock, relay } = scene();
     const client = clientOf(relay, clock, { grant: { ...openGrant(), put: ["room", "", "room/a", "room"] } });
@@ -489,33 +548,35 @@ describe("memory", () => {
     );
   });
 
-  test("what a subscriber that does not read has still to get counts, and is the first to go", async () => {
-    const { clock, relay } = scene({ cacheMaxBytes: 100_000, cacheMaxMs: 0 });
-    const publisher = new FakePublisher();
-    relay.origin.announce("cam", publisher, []);
-    const client = clientOf(relay, clock);
-    await settle();
-    const viewer = new FakeViewer({ latencyMaxMs: 1_000_000 });
-    view(client.local, "cam", "v", viewer);
-    await settle();
-    client.toClient.stalled = true;
-    for (let sequence = 0; sequence < 500; sequence++) {
-      publisher.asked[0]!.group(sequence, "x".repeat(60), "y".repeat(60));
+  for (const version of [5, 14, 20] as const)
+    test(`what a subscriber in version ${version} that does not read has still to get counts, and is the first to go`, async () => {
+      const { clock, relay } = scene({ cacheMaxBytes: 100_000, cacheMaxMs: 0 });
+      const publisher = new FakePublisher();
+      relay.origin.announce("cam", publisher, []);
+      const client = clientOf(relay, clock, { version });
+      await settle();
+      const viewer = new FakeViewer({ latencyMaxMs: 1_000_000 });
+      view(client.local, "cam", "v", viewer);
+      await settle();
+      client.toClient.stalled = true;
+      for (let sequence = 0; sequence < 500; sequence++) {
+        publisher.asked[0]!.group(sequence, "x".repeat(60), "y".repeat(60));
+        await clock.advance(10);
+        assert.ok(relay.cache.bytes <= 100_000);
+      }
+      assert.ok(relay.cache.bytes > 90_000);
+      client.toClient.stalled = false;
+      client.server.drained();
+      await settle();
+      assert.equal(viewer.payload(499), `${"x".repeat(60)},${"y".repeat(60)}`);
+      assert.ok(viewer.groups.length < 200);
+      assert.ok(relay.metrics.groupsSkipped > 300, `${relay.metrics.groupsSkipped}`);
+      publisher.asked[0]!.group(500);
       await clock.advance(10);
-      assert.ok(relay.cache.bytes <= 100_000);
-    }
-    assert.ok(relay.cache.bytes > 90_000);
-    client.toClient.stalled = false;
-    client.server.drained();
-    await settle();
-    assert.equal(viewer.payload(499), `${"x".repeat(60)},${"y".repeat(60)}`);
-    assert.ok(viewer.groups.length < 200);
-    publisher.asked[0]!.group(500);
-    await clock.advance(10);
-    publisher.asked[0]!.group(501);
-    await clock.advance(10);
-    assert.ok(relay.cache.bytes < 5_000, `${relay.cache.bytes}`);
-  });
+      publisher.asked[0]!.group(501);
+      await clock.advance(10);
+      assert.ok(relay.cache.bytes < 5_000, `${relay.cache.bytes}`);
+    });
 
   test("groups of many small pieces, and many empty groups, count for what they take", () => {
     const { relay } = scene({ cacheMaxBytes: 100_000 });
@@ -530,6 +591,25 @@ describe("memory", () => {
     while (publisher.asked[0]!.sink.append(group, Uint8Array.of(0))) pieces++;
     assert.ok(pieces < 1_100, `${pieces}`);
     assert.ok(relay.cache.bytes <= 100_000);
+  });
+
+  test("what a group takes in another class counts too", () => {
+    const { relay } = scene({ cacheMaxBytes: 100_000 });
+    const publisher = new FakePublisher();
+    relay.origin.announce("cam", publisher, []);
+    view(relay, "cam", "v", new FakeViewer());
+    const frames = (count: number) => Buffer.from("020161".repeat(count), "hex");
+    const [first, second] = [publisher.asked[0]!.open(0), publisher.asked[0]!.open(1)];
+    publisher.asked[0]!.sink.append(first, frames(300));
+    const before = relay.cache.bytes;
+    first.body("C");
+    assert.ok(relay.cache.bytes - before > 300 * 96, `${relay.cache.bytes - before}`);
+    second.body("D");
+    assert.equal(publisher.asked[0]!.sink.append(second, frames(300)), true);
+    assert.equal(first.evicted, true);
+    assert.deepEqual(first.body("C").chunks, []);
+    assert.equal(publisher.asked[0]!.sink.append(second, frames(3_000)), false);
+    assert.equal(relay.cache.bytes, 0);
   });
 
   test("groups that a publisher leaves open are bounded too", () => {

@@ -6,14 +6,12 @@ import type { DatagramOutbox } from "./datagram-outbox.ts";
 import type { Group } from "./group.ts";
 import type { Outbox, OutboxSubscription, OutgoingGroup } from "./outbox.ts";
 import type { SessionContext } from "./session-context.ts";
+import { lateGroupsMs } from "./sourcing.ts";
 import type { Track, TrackSubscriber } from "./track.ts";
 import type { Traffic } from "./traffic.ts";
 
 /** How old a superseded group may get where neither side says so, in ms. */
 const latencyDefaultMs = 5_000;
-
-/** How long the last group of a range waits for those before it. */
-const lateGroupsMs = 500;
 
 /** How a subscription is answered in what the remote speaks. */
 export interface ServingAnswers {

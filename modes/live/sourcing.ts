@@ -34,7 +34,10 @@ const infoOfOldVersions: TrackInfo = { priority: 0, ordered: false, latencyMaxMs
 
 const okOfOldVersions = { kind: "ok" } as const;
 
-/** How long after the end of a subscription groups are still taken, where it was not said which is the last. */
+/**
+ * Streams overtake each other: how long groups are still taken after the end of a subscription that does not say which is
+ * the last, and how long the last group of a range waits for those before it.
+ */
 export const lateGroupsMs = 500;
 
 /**

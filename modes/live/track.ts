@@ -221,13 +221,16 @@ export class Track implements TrackSink {
     if (known !== undefined && typeof known.state !== "number") return undefined;
     if (sequence <= this.#forgotten) return undefined;
     if (known !== undefined) this.#forget(known);
-    if (this.#incoming) this.#incoming.traffic.groups++;
     const now = this.#clock.now();
     const group = new Group(sequence, this.#frameClass, now, this.#limits.groupMaxBytes);
     if (!this.#cache.grow(group.weightBytes)) {
       this.#cache.release(group);
       return undefined;
     }
+    group.onGrown = (bytes) => {
+      if (!this.#cache.grow(bytes)) this.#evict(group);
+    };
+    if (this.#incoming) this.#incoming.traffic.groups++;
     const previous = this.#latest;
     this.#groups.set(sequence, group);
     if (previous !== undefined && sequence < previous.sequence) {
@@ -248,12 +251,11 @@ export class Track implements TrackSink {
       return false;
     }
     const { frames, payloadBytes } = group;
-    const room = this.#cache.grow(group.append(chunk, this.#clock.now()));
+    group.append(chunk, this.#clock.now());
     if (this.#incoming) {
       this.#incoming.traffic.frames += group.frames - frames;
       this.#incoming.traffic.bytes += group.payloadBytes - payloadBytes;
     }
-    if (!room) this.#evict(group);
     // It may have been the one that went.
     return group.state === "open";
   }
@@ -274,9 +276,9 @@ export class Track implements TrackSink {
   }
 
   #evict(group: Group): void {
+    if (group.evicted) return;
     this.#remove(group);
-    group.onIdle = () => {};
-    this.#cache.release(group);
+    this.#release(group);
     group.evict();
   }
 
@@ -284,11 +286,18 @@ export class Track implements TrackSink {
   #forget(group: Group): void {
     this.#remove(group);
     if (group.idle) {
-      this.#cache.release(group);
+      this.#release(group);
       return;
     }
     this.#cache.supersede(group, () => this.#evict(group));
-    group.onIdle = () => this.#cache.release(group);
+    group.onIdle = () => this.#release(group);
+  }
+
+  /** Its memory counts no more. */
+  #release(group: Group): void {
+    group.onIdle = () => {};
+    group.onGrown = () => {};
+    this.#cache.release(group);
   }
 
   #remove(group: Group): void {

@@ -1,5 +1,3 @@
-import { blobOverheadBytes } from "#store/contract/mailbox-store.ts";
-
 /** A blob that the index on disk does not have yet. */
 export interface RecentBlob {
   readonly position: number;
@@ -106,38 +104,5 @@ export class RecentBlobs {
     }
     this.#committed -= done.length;
     return done;
-  }
-}
-
-/**
- * How much of each mailbox the index on disk holds, as far as it was asked of late. Forgets the mailbox that was
- * learned first when there are too many.
- */
-export class IndexedCounts {
-  readonly #counts = new Map<string, Held>();
-  readonly #max: number;
-
-  constructor(max: number) {
-    this.#max = max;
-  }
-
-  get(mailbox: string): Held | undefined {
-    return this.#counts.get(mailbox);
-  }
-
-  set(mailbox: string, held: Held): void {
-    this.#counts.set(mailbox, held);
-    if (this.#counts.size > this.#max) this.#counts.delete(this.#counts.keys().next().value!);
-  }
-
-  /** One blob more, if the mailbox is known. */
-  add(mailbox: string, size: number): void {
-    const held = this.#counts.get(mailbox);
-    if (!held) return;
-    this.#counts.set(mailbox, { blobs: held.blobs + 1, bytes: held.bytes + size + blobOverheadBytes });
-  }
-
-  forget(mailbox: string): void {
-    this.#counts.delete(mailbox);
   }
 }

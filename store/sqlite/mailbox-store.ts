@@ -1,6 +1,7 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import type { Instant } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
+import { RecentMap } from "#core/recent-map.ts";
 import {
   type BlobHead,
   blobOverheadBytes,
@@ -15,13 +16,13 @@ import {
   type StoredRecord,
   secondsOf,
 } from "#store/contract/mailbox-store.ts";
-import { bucketCount, type Held, IndexedCounts, RecentBlobs } from "./mailbox-index.ts";
+import { bucketCount, type Held, RecentBlobs } from "./mailbox-index.ts";
 import { durablePragmas, type Row, type Sql, SqliteWriter } from "./writer.ts";
 
 /** Rows one commit of a sweep drops at most, so that a large one does not hold up everybody's. */
 const sweepBatch = 500;
-/** Mailboxes whose counts are remembered; some 20 MB when all are. */
-const countsKept = 131_072;
+/** Mailboxes whose counts are remembered at least; some 10 MB, and twice that at most. */
+const countsKept = 65_536;
 
 // Blobs lie in order of arrival, so that a send touches the end of the table, and expiry its beginning. `place` is the
 // index by mailbox, filled a bucket at a time (decision 0015). A blob that goes takes its place with it, and the counts
@@ -152,7 +153,8 @@ class SqliteMailboxStore implements MailboxStore {
   readonly #statements = new Map<string, StatementSync>();
   readonly #recent: RecentBlobs;
   readonly #recentMax: number;
-  readonly #counts = new IndexedCounts(countsKept);
+  /** How much of a mailbox the index on disk holds, as far as it was asked of late. */
+  readonly #counts = new RecentMap<string, Held>(countsKept);
   /** What is held in all, with what is on its way to disk. */
   #blobs = 0;
   #bytes = 0;
@@ -410,7 +412,11 @@ class SqliteMailboxStore implements MailboxStore {
     } finally {
       this.#indexing -= positions.length;
     }
-    for (const { mailbox, size } of this.#recent.indexed(bucket, upTo)) this.#counts.add(mailbox, size);
+    for (const { mailbox, size } of this.#recent.indexed(bucket, upTo)) {
+      const held = this.#counts.get(mailbox);
+      if (held === undefined) continue;
+      this.#counts.set(mailbox, { blobs: held.blobs + 1, bytes: held.bytes + size + blobOverheadBytes });
+    }
   }
 
   /** What would become of a blob of this size. It counts without its overhead, so that one that exactly fills fits. */
@@ -489,7 +495,7 @@ class SqliteMailboxStore implements MailboxStore {
     for (const row of rows) {
       const mailbox = Buffer.from(row.mailbox as Uint8Array).toString("hex");
       // A count that was asked for meanwhile may know already that it is gone: ask anew.
-      if (!this.#recent.delete(mailbox, Number(row.position))) this.#counts.forget(mailbox);
+      if (!this.#recent.delete(mailbox, Number(row.position))) this.#counts.delete(mailbox);
       this.#count(-1, -Number(row.size) - blobOverheadBytes);
     }
   }

@@ -61,7 +61,7 @@ export function decodeAnnouncement(bytes: Uint8Array, version: LiteVersion): Ann
 }
 
 /** The first reply of 01 and 02: all that is active. */
-export const encodeAnnounceInit = (suffixes: string[]): Uint8Array =>
+export const encodeAnnounceInit = (suffixes: readonly string[]): Uint8Array =>
   encodeMessage((body) => {
     body.varint(suffixes.length);
     for (const suffix of suffixes) body.string(suffix);

@@ -1,3 +1,4 @@
+import type { Cancel } from "#core/clock.ts";
 import { LiveProtocolError, liveError } from "./error-code.ts";
 import { StreamBuffer } from "./stream-buffer.ts";
 import type { BidiStream, SendStream } from "./transport.ts";
@@ -19,10 +20,7 @@ export class ControlOutput {
   #waitingBytes = 0;
   #sentOfFirst = 0;
   #fin = false;
-  /** What is sent is shared with others and bounded elsewhere. */
-  unbounded = false;
-  /** Called in the pump when nothing waits any more: sends what comes next, and answers whether there was something. */
-  refill: (() => boolean) | undefined;
+  readonly #feeds = new Set<() => boolean>();
 
   constructor(owner: ControlOwner, stream: SendStream) {
     this.#owner = owner;
@@ -33,7 +31,14 @@ export class ControlOutput {
     return this.#stream.done;
   }
 
-  /** There is something for `refill` to send. */
+  /** Calls `next` whenever nothing waits any more: it sends what comes next, and answers whether there was something. */
+  feed(next: () => boolean): Cancel {
+    this.#feeds.add(next);
+    this.wake();
+    return () => this.#feeds.delete(next);
+  }
+
+  /** There is something for a feed to send. */
   wake(): void {
     if (!this.#fin && !this.#stream.done) this.#owner.wakeControl(this);
   }
@@ -42,7 +47,7 @@ export class ControlOutput {
     if (this.#fin || this.#stream.done) return;
     this.#waiting.push(message);
     this.#waitingBytes += message.length;
-    if (!this.unbounded && this.#waitingBytes > this.#owner.controlMaxBytes + message.length) {
+    if (this.#waitingBytes > this.#owner.controlMaxBytes + message.length) {
       this.#owner.fail(new LiveProtocolError("a control stream is not being read", liveError.lagged));
       return;
     }
@@ -73,10 +78,17 @@ export class ControlOutput {
         this.#waiting.shift();
         this.#sentOfFirst = 0;
       }
-    } while (!this.#fin && this.refill?.());
+    } while (this.#fed());
     if (!this.#fin || this.#stream.done) return true;
     this.#stream.write(nothing, 0, true);
     return this.#stream.done;
+  }
+
+  /** Whether there was something to send. */
+  #fed(): boolean {
+    if (this.#fin) return false;
+    for (const next of this.#feeds) if (next()) return true;
+    return false;
   }
 }
 

@@ -49,6 +49,13 @@ describe("frames of a group", () => {
     assert.equal(toHex(Buffer.concat(chunks)), "026162");
   });
 
+  test("with such timestamps keep them as objects of moq-transport", () => {
+    const chunks: Uint8Array[] = [];
+    const converter = new FrameConverter("B", "D", 1000, (chunk) => chunks.push(chunk));
+    converter.push(Buffer.concat([encodeFrameHeader(2, 1_790_000_000_000_000_000), Buffer.from("ab")]), 0);
+    assert.equal(toHex(Buffer.concat(chunks)), "000a10ff18d75b8423f30000026162");
+  });
+
   test("are found in either class, however the bytes are cut", () => {
     fc.assert(
       fc.property(frames, cuts, fc.constantFrom("A" as const, "B" as const), (list, sizes, frameClass) => {

@@ -166,12 +166,12 @@ export class Mux implements Transport, QmuxSink, LegacySink {
     else this.#queueControl(encodeParameters(this.#ownParameters(), this.#records));
   }
 
-  get ended(): boolean {
-    return this.#ended;
-  }
-
   get version(): LiveVersion | undefined {
     return this.#version;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
   }
 
   /** When something last arrived. */

@@ -1,3 +1,4 @@
+import type { Cancel } from "#core/clock.ts";
 import {
   encodeNamespaceDone,
   encodeNamespaceEntry,
@@ -11,11 +12,6 @@ import type { Announcements } from "../announcer.ts";
 import { joinPath } from "../path.ts";
 import type { Request } from "./request.ts";
 import type { Requests } from "./requests.ts";
-
-/** Tells everything at once: a remote that does not read is given up. */
-const tellAll = (next: () => boolean): void => {
-  while (next());
-};
 
 /** NAMESPACE and NAMESPACE_DONE on the stream that asked (16 and later). */
 export class NamespaceAnnouncements implements Announcements {
@@ -34,9 +30,7 @@ export class NamespaceAnnouncements implements Announcements {
     this.replaces = hopsAgreed;
   }
 
-  readonly wake = tellAll;
-
-  initial(): boolean {
+  begin(): boolean {
     this.#request.send(encodeNamespaceOk("subscribeNamespace", this.#request.id, this.#draft));
     return false;
   }
@@ -48,6 +42,14 @@ export class NamespaceAnnouncements implements Announcements {
 
   ended(suffix: string): void {
     this.#request.send(encodeNamespaceDone(suffix, this.#draft));
+  }
+
+  feed(next: () => boolean): Cancel {
+    return this.#request.feed(next);
+  }
+
+  wake(): void {
+    this.#request.wake();
   }
 }
 
@@ -77,9 +79,7 @@ export class RequestedAnnouncements implements Announcements {
     this.#told = told;
   }
 
-  readonly wake = tellAll;
-
-  initial(): boolean {
+  begin(): boolean {
     this.#request.send(encodeNamespaceOk("subscribeNamespace", this.#request.id, this.#draft));
     return false;
   }
@@ -108,6 +108,15 @@ export class RequestedAnnouncements implements Announcements {
     this.#told.delete(namespace);
     if (told.id >= 0) told.send(encodePublishNamespaceDone(told.id, namespace, this.#draft));
     told.finish();
+  }
+
+  /** The remote allows so many requests: there is room while none of them waits. */
+  feed(next: () => boolean): Cancel {
+    return this.#request.feed(() => !this.#requests.blocked && next());
+  }
+
+  wake(): void {
+    this.#request.wake();
   }
 
   /** Nobody is to be told any more. */

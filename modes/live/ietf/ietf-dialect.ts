@@ -1,3 +1,4 @@
+import type { Cancel } from "#core/clock.ts";
 import { LiveProtocolError, liveError } from "#wire/live/error-code.ts";
 import { decodeSubscribeNamespace } from "#wire/live/ietf/announce.ts";
 import { type Draft, draftOf } from "#wire/live/ietf/draft.ts";
@@ -8,6 +9,7 @@ import type { Name } from "#wire/live/ietf/namespace.ts";
 import { encodeSubgroupHeader, isSubgroupType, streamType } from "#wire/live/ietf/object.ts";
 import { encodeRequestError, encodeRequestOk, type RequestKind, readId } from "#wire/live/ietf/request.ts";
 import { decodeSubscribe, decodeTrackStatus, encodeSubscribeOk } from "#wire/live/ietf/subscribe.ts";
+import type { TrackInfo } from "#wire/live/track.ts";
 import type { BidiStream, ReceiveStream } from "#wire/live/transport.ts";
 import type { IetfDraft } from "#wire/live/version.ts";
 import { type Announcements, Announcer } from "../announcer.ts";
@@ -37,6 +39,8 @@ export class IetfDialect implements Dialect, RequestHandler {
   readonly #subscriptions = new Map<number, ServedSubscription>();
   readonly #announcers = new Set<() => void>();
   readonly #fetches = new Set<ServedFetch>();
+  /** Requests for a track's state that wait for its publisher. */
+  readonly #descriptions = new Set<Cancel>();
   /** Our PUBLISH_NAMESPACE requests (14 and 15). */
   readonly #told = new Map<string, Request>();
 
@@ -93,6 +97,7 @@ export class IetfDialect implements Dialect, RequestHandler {
     for (const end of [...this.#announcers]) end();
     for (const served of [...this.#subscriptions.values()]) served.close();
     for (const fetch of [...this.#fetches]) fetch.close();
+    for (const cancel of this.#descriptions) cancel();
     this.source.close(!clean);
     this.#outbox.clear();
   }
@@ -243,8 +248,7 @@ export class IetfDialect implements Dialect, RequestHandler {
       refuse();
       return;
     }
-    const cancel = track.whenInfo((info) => {
-      if (typeof info === "number") return refuse();
+    const tell = (info: TrackInfo) => {
       const largest = largestOf(track);
       const properties = { timescale: info.timescale, ascending: info.ordered };
       request.send(
@@ -253,9 +257,22 @@ export class IetfDialect implements Dialect, RequestHandler {
           : encodeRequestOk(id, draft.typedParameters || !largest ? {} : { largest }, draft),
       );
       request.finish();
-    });
+    };
     request.onEnd = () => {};
-    request.onAbort = cancel;
+    if (track.info !== undefined) {
+      tell(track.info);
+      return;
+    }
+    const cancel = track.whenInfo((info) => {
+      this.#descriptions.delete(cancel);
+      if (typeof info === "number") refuse();
+      else tell(info);
+    });
+    this.#descriptions.add(cancel);
+    request.onAbort = () => {
+      cancel();
+      this.#descriptions.delete(cancel);
+    };
     this.#session.origin.start(track);
   }
 

@@ -11,6 +11,7 @@ import type { Name } from "#wire/live/ietf/namespace.ts";
 import { encodeNamespaceOk, encodeRequestError } from "#wire/live/ietf/request.ts";
 import type { SubscribeOptions } from "#wire/live/subscribe.ts";
 import type { ReceiveStream } from "#wire/live/transport.ts";
+import { outermost } from "../grant.ts";
 import { joinPath, stripPrefix } from "../path.ts";
 import { RemoteBroadcasts } from "../remote-broadcasts.ts";
 import type { SessionContext } from "../session-context.ts";
@@ -55,7 +56,7 @@ export class IetfSourcing implements TrackSource, AliasTable {
 
   /** Asks what the remote has, wherever it may publish. */
   start(): void {
-    for (const prefix of this.#session.grant.put) this.#askNamespaces(prefix);
+    for (const prefix of outermost(this.#session.grant.put)) this.#askNamespaces(prefix);
   }
 
   subscribe(

@@ -1,3 +1,4 @@
+import type { Cancel } from "#core/clock.ts";
 import { type ControlOutput, type ControlOwner, ControlStream } from "#wire/live/control-stream.ts";
 import type { Draft } from "#wire/live/ietf/draft.ts";
 import { resetCodeOf } from "#wire/live/ietf/error.ts";
@@ -19,6 +20,10 @@ export abstract class Request {
   onAbort: (code: number) => void = () => this.onEnd();
 
   abstract send(message: Uint8Array): void;
+  /** Calls `next` whenever nothing waits to be sent any more: it sends what comes next, and answers whether there was something. */
+  abstract feed(next: () => boolean): Cancel;
+  /** There is something for a feed to send. */
+  abstract wake(): void;
   /** We have no more to say about it. */
   abstract finish(): void;
   /** Gives it up with one of our own codes (`liveError`). */
@@ -43,6 +48,14 @@ export class SharedRequest extends Request {
 
   send(message: Uint8Array): void {
     if (!this.#over) this.#output.send(message);
+  }
+
+  feed(next: () => boolean): Cancel {
+    return this.#output.feed(next);
+  }
+
+  wake(): void {
+    this.#output.wake();
   }
 
   finish(): void {
@@ -101,6 +114,14 @@ export class StreamRequest extends Request {
 
   send(message: Uint8Array): void {
     if (this.#ended === "no") this.#stream?.output.send(message);
+  }
+
+  feed(next: () => boolean): Cancel {
+    return this.#stream?.output.feed(next) ?? (() => {});
+  }
+
+  wake(): void {
+    this.#stream?.output.wake();
   }
 
   finish(): void {

@@ -104,6 +104,11 @@ export class Requests {
     this.#setup.output.send(message);
   }
 
+  /** A request of ours waits until the remote allows more. */
+  get blocked(): boolean {
+    return this.#blocked.length > 0;
+  }
+
   /** Asks as soon as the remote allows one more request; `write` is told its id. */
   open(write: (id: number) => Uint8Array, ownStream = this.#draft.requestStreams): Request {
     if (ownStream) return this.#openStream(write);
@@ -218,7 +223,7 @@ export class Requests {
 
   /** The remote ended it by a message. */
   #end(request: Request | undefined): void {
-    request?.onEnd();
+    request?.onAbort(liveError.cancel);
     request?.finish();
   }
 
@@ -231,6 +236,7 @@ export class Requests {
       this.#active++;
     }
     this.#handler.onRequest(message, request);
+    this.#renew();
   }
 
   #countId(id: number): void {
@@ -253,12 +259,16 @@ export class Requests {
     this.#renew();
   }
 
-  /** The remote may ask as much as at first again, less what it has under way. */
+  /**
+   * The remote may ask as much as at first again, less what it has under way. It is told once that is half as much more
+   * than it knows of, or any more while it can ask nothing.
+   */
   #renew(): void {
     if (this.#draft.requestStreams) return;
     const allowed = maxRequestIdOf(this.#session);
     const max = this.#largestRemoteId + 1 + allowed - 2 * this.#active;
-    if (max < this.#grantedMaxId + allowed / 2) return;
+    const exhausted = this.#largestRemoteId + 2 >= this.#grantedMaxId;
+    if (max < this.#grantedMaxId + (exhausted ? 2 : allowed / 2)) return;
     this.#grantedMaxId = max;
     this.sendControl(encodeNumber(messageType.maxRequestId, max, this.#draft));
   }
@@ -269,5 +279,6 @@ export class Requests {
     const blocked = this.#blocked;
     this.#blocked = [];
     for (const open of blocked) this.#whenAllowed(open);
+    this.#setup.output.wake();
   }
 }

@@ -12,7 +12,8 @@ import {
 } from "#wire/live/ietf/fetch.ts";
 import type { Location } from "#wire/live/ietf/parameters.ts";
 import { encodeRequestError } from "#wire/live/ietf/request.ts";
-import type { Group } from "../group.ts";
+import type { SendStream } from "#wire/live/transport.ts";
+import type { BodyReader, Group } from "../group.ts";
 import type { SessionContext } from "../session-context.ts";
 import type { Track } from "../track.ts";
 import { trackFor } from "../track-access.ts";
@@ -28,6 +29,9 @@ interface Span {
 }
 
 const wholeGroup = Number.MAX_SAFE_INTEGER;
+
+/** The class in which groups are read for their objects. */
+const storedAs = "B";
 
 /** Of what is held; `subscriptionOf` finds the subscription that a fetch joins. */
 function spanOf(
@@ -63,11 +67,15 @@ function spanOf(
  * Answers one FETCH with what is held of the range, on a stream of its own. What is not held is not sent: it may be had of
  * the publisher, whom nobody asks.
  */
-export class ServedFetch {
+export class ServedFetch implements BodyReader {
   readonly #session: SessionContext;
   readonly #draft: Draft;
   readonly #request: Request;
   readonly #onOver: (fetch: ServedFetch) => void;
+  /** What is still to be sent: read as long, so that it counts in the cache. */
+  #groups: Group[] = [];
+  #output: ControlOutput | undefined;
+  #onEnded = () => {};
   #over = false;
 
   constructor(session: SessionContext, draft: Draft, request: Request, onOver: (fetch: ServedFetch) => void) {
@@ -76,7 +84,7 @@ export class ServedFetch {
     this.#request = request;
     this.#onOver = onOver;
     request.onEnd = () => {};
-    request.onAbort = () => this.close();
+    request.onAbort = () => this.#giveUp(liveError.cancel);
   }
 
   start(fetch: Fetch, subscriptionOf: (id: number) => ServedSubscription | undefined): void {
@@ -106,34 +114,69 @@ export class ServedFetch {
     const told = end.object === wholeGroup ? { group: end.group, object: 0 } : end;
     const properties = { timescale: track.info?.timescale, ascending: !fetch.descending };
     this.#request.send(encodeFetchOk(fetch.id, { endOfTrack: false, end: told, properties }, this.#draft));
-    const chunks = [
-      encodeFetchHeader(fetch.id, this.#draft),
-      ...objectsOf(groups, { ...span, end }, this.#draft, counts),
-    ];
-    traffic.fetchEnded(track.broadcast);
+    this.#onEnded = () => traffic.fetchEnded(track.broadcast);
+    this.#groups = groups;
+    for (const group of groups) group.body(storedAs).add(this);
+    const chunks = this.#chunks(fetch.id, { ...span, end }, counts);
     this.#session.openUni((stream) => {
       if (this.#over) stream.reset(resetCodeOf(liveError.cancel));
-      else this.#send(new ControlOutput(this.#session, stream), chunks);
+      else this.#send(stream, chunks);
     });
+    this.onMore();
+  }
+
+  /** A group that there is no memory for any more takes the answer with it. */
+  onMore(): void {
+    if (this.#groups.some(({ evicted }) => evicted)) this.#giveUp(liveError.evicted);
   }
 
   /** Nobody wants it any more. */
   close(): void {
     if (this.#over) return;
     this.#over = true;
+    for (const group of this.#groups) group.body(storedAs).remove(this);
+    this.#groups = [];
+    this.#onEnded();
     this.#request.finish();
     this.#onOver(this);
   }
 
-  /** All that is left is to be read: only references wait, to what the cache holds or just held. */
-  #send(output: ControlOutput, chunks: readonly Uint8Array[]): void {
-    output.unbounded = true;
-    for (const chunk of chunks) output.send(chunk);
-    output.finish();
+  #giveUp(code: number): void {
+    if (this.#over) return;
+    this.#output?.reset(resetCodeOf(code));
     this.close();
-    this.#request.onAbort = () => {
-      if (!output.done) output.reset(resetCodeOf(liveError.cancel));
-    };
+  }
+
+  /** Taken when there is room, so that what waits is the groups' alone. */
+  #send(stream: SendStream, chunks: Iterator<Uint8Array, void>): void {
+    const output = new ControlOutput(this.#session, stream);
+    this.#output = output;
+    stream.onStop = () => this.#giveUp(liveError.cancel);
+    output.feed(() => {
+      if (this.#over) return false;
+      const { value } = chunks.next();
+      if (value !== undefined) output.send(value);
+      else {
+        output.finish();
+        this.close();
+      }
+      return value !== undefined;
+    });
+  }
+
+  /** Header and objects; a group is let go of behind its last. */
+  *#chunks(id: number, span: Span, counts: Traffic): Generator<Uint8Array, void> {
+    yield encodeFetchHeader(id, this.#draft);
+    let groupBefore: number | undefined;
+    for (let group = this.#groups[0]; group !== undefined; group = this.#groups[0]) {
+      const objects = objectsOf(group, groupBefore, span, this.#draft, counts);
+      for (const chunk of objects) {
+        groupBefore = group.sequence;
+        yield chunk;
+      }
+      this.#groups.shift();
+      group.body(storedAs).remove(this);
+    }
   }
 
   #refuse(id: number, reason: RefusalReason): void {
@@ -145,30 +188,28 @@ export class ServedFetch {
 const isBefore = (a: Location, b: Location): boolean =>
   a.group < b.group || (a.group === b.group && a.object < b.object);
 
-/** The whole objects of `groups` that lie in the span, headers and payloads; counts them. */
-function objectsOf(
-  groups: readonly Group[],
+/** The whole objects of a group that lie in the span, headers and payloads; counts them. `before`: the last object's group. */
+function* objectsOf(
+  group: Group,
+  before: number | undefined,
   { track, start, end }: Span,
   draft: Draft,
   counts: Traffic,
-): Uint8Array[] {
-  const chunks: Uint8Array[] = [];
+): Generator<Uint8Array, void> {
   const priority = 255 - (track.info?.priority ?? 0);
-  let groupBefore: number | undefined;
-  for (const group of groups) {
-    const first = group.sequence === start.group ? start.object : 0;
-    const bound = group.sequence === end.group ? end.object : wholeGroup;
-    for (const { id, size, timestamp, pieces } of framesOf(group)) {
-      if (id < first || id >= bound) continue;
-      const head = { group: group.sequence, groupBefore, object: id, priority, size };
-      const stamped = draft.trackProperties === "written" ? Math.max(timestamp, 0) : undefined;
-      chunks.push(encodeFetchedObject({ ...head, timestamp: stamped }, draft), ...pieces);
-      counts.frames++;
-      counts.bytes += size;
-      groupBefore = group.sequence;
-    }
+  const first = group.sequence === start.group ? start.object : 0;
+  const bound = group.sequence === end.group ? end.object : wholeGroup;
+  let groupBefore = before;
+  for (const { id, size, timestamp, pieces } of framesOf(group)) {
+    if (id < first || id >= bound) continue;
+    const head = { group: group.sequence, groupBefore, object: id, priority, size };
+    const stamped = draft.trackProperties === "written" ? Math.max(timestamp, 0) : undefined;
+    yield encodeFetchedObject({ ...head, timestamp: stamped }, draft);
+    yield* pieces;
+    counts.frames++;
+    counts.bytes += size;
+    groupBefore = group.sequence;
   }
-  return chunks;
 }
 
 interface WholeFrame {
@@ -193,8 +234,8 @@ function framesOf(group: Group): WholeFrame[] {
       left -= piece.length;
     },
   };
-  const scanner = new FrameScanner("B", Number.MAX_SAFE_INTEGER);
-  for (const chunk of group.body("B").chunks) scanner.push(chunk, sink);
+  const scanner = new FrameScanner(storedAs, Number.MAX_SAFE_INTEGER);
+  for (const chunk of group.body(storedAs).chunks) scanner.push(chunk, sink);
   if (left > 0) frames.pop();
   return frames;
 }

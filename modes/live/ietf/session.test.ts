@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import fc from "fast-check";
 import { hex, toHex } from "#tests/support/hex.ts";
 import { FakePublisher, FakeViewer, muxPair, openGrant, relayOn, view } from "#tests/support/live-pair.ts";
-import { RawSession, type RawStream } from "#tests/support/raw-session.ts";
+import { type RawOutput, RawSession, type RawStream } from "#tests/support/raw-session.ts";
 import { settle, simClock } from "#tests/support/sim-clock.ts";
 import { draftOf } from "#wire/live/ietf/draft.ts";
 import { encodeClientSetup, encodeSetup } from "#wire/live/ietf/setup.ts";
@@ -333,6 +333,35 @@ describe("FETCH", () => {
     at.control.more(hex("16 0005 04 02 08 01 00"));
     await settle();
     assert.ok(at.control.hex.includes("043200"));
+  });
+
+  /** Has group 1 fetched while nothing is read, lets `happen` happen, and answers whether the answer came whole. */
+  async function cameWhole(happen: (at: Scene, publisher: FakePublisher, more: RawOutput) => void) {
+    const at = await begun(16, { limits: { cacheMaxBytes: 100_000 } });
+    const publisher = publishing(at, [1, "x".repeat(40_000)]);
+    at.pair.toClient.stalled = true;
+    at.control.more(hex(fetch18("0100", "0200")));
+    await settle();
+    happen(at, publisher, at.control);
+    await settle();
+    at.pair.toClient.stalled = false;
+    at.pair.server.drained();
+    await settle();
+    assert.equal(at.raw.end, undefined);
+    return at.raw.unis.some(({ hex: text, fin }) => text.startsWith("05") && fin);
+  }
+
+  test("that is not read waits, as long as its groups are held", async () => {
+    assert.equal(await cameWhole(() => {}), true);
+    const gone = await cameWhole(({ relay }, publisher) => {
+      for (const sequence of [2, 3]) publisher.asked[0]!.group(sequence, "y".repeat(40_000));
+      assert.ok(relay.cache.bytes <= 100_000);
+    });
+    assert.equal(gone, false);
+  });
+
+  test("ends when it is cancelled", async () => {
+    assert.equal(await cameWhole((_, __, control) => control.more(hex("17 0001 00"))), false);
   });
 });
 

@@ -46,12 +46,12 @@ class OnesDecoder extends Decoder {
   }
 }
 
-/** Writes `value`, a whole number up to 2^53-1, and answers the index behind it. */
+/** Writes `value`, a whole number, as exactly as a double has it, and answers the index behind it. */
 export function writeOnes(to: Uint8Array, at: number, value: number): number {
   let more = 0;
   for (let below = 0x80; more < 6 && value >= below; below *= 0x80) more++;
   // Seven bytes are not everybody's: eight do as well, whose first holds nothing of the value.
-  if (more === 6) more = 7;
+  if (more === 6) more = value < 2 ** 56 ? 7 : 8;
   let left = value;
   for (let byte = more; byte > 0; byte--) {
     to[at + byte] = left % 256;
