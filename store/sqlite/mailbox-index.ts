@@ -84,13 +84,10 @@ export class RecentBlobs {
     return true;
   }
 
-  /** The positions in a bucket that are on disk and wait for the index. */
-  committedIn(bucket: number): number[] {
-    const positions: number[] = [];
-    for (const blobs of this.#buckets[bucket]!.values()) {
-      for (const { position, committed } of blobs) if (committed) positions.push(position);
-    }
-    return positions;
+  /** The blobs of a bucket that are on disk and wait for the index, a mailbox's together, mailboxes in order. */
+  committedIn(bucket: number): RecentBlob[] {
+    const mailboxes = [...this.#buckets[bucket]!].sort(([a], [b]) => (a < b ? -1 : 1));
+    return mailboxes.flatMap(([, blobs]) => blobs.filter(({ committed }) => committed));
   }
 
   /** The index on disk now has this bucket's blobs up to this position. Gives what is no longer noted here. */

@@ -1,4 +1,5 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+import { hexOf } from "#core/bytes.ts";
 import type { Instant } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
 import { RecentMap } from "#core/recent-map.ts";
@@ -16,8 +17,8 @@ import {
   type StoredRecord,
   secondsOf,
 } from "#store/contract/mailbox-store.ts";
-import { bucketCount, type Held, RecentBlobs } from "./mailbox-index.ts";
-import { durablePragmas, type Row, type Sql, SqliteWriter } from "./writer.ts";
+import { bucketCount, bucketOf, type Held, RecentBlobs } from "./mailbox-index.ts";
+import { durablePragmas, type Returned, type Row, type Sql, SqliteWriter } from "./writer.ts";
 
 /** Rows one commit of a sweep drops at most, so that a large one does not hold up everybody's. */
 const sweepBatch = 500;
@@ -72,10 +73,6 @@ const schema = `
   CREATE TRIGGER blob_went AFTER DELETE ON blob BEGIN
     DELETE FROM place WHERE mailbox = old.mailbox AND position = old.position;
   END;
-  CREATE TRIGGER IF NOT EXISTS place_came AFTER INSERT ON place BEGIN
-    UPDATE bucket SET blobs = blobs + 1, bytes = bytes + new.size + ${blobOverheadBytes}
-      WHERE first_byte = substr(new.mailbox, 1, 1);
-  END;
   CREATE TRIGGER IF NOT EXISTS place_went AFTER DELETE ON place BEGIN
     UPDATE bucket SET blobs = blobs - 1, bytes = bytes - old.size - ${blobOverheadBytes}
       WHERE first_byte = substr(old.mailbox, 1, 1);
@@ -97,10 +94,10 @@ const schema = `
 
 const insertBlob = "INSERT INTO blob VALUES (?, ?, ?, ?, ?, ?)";
 const returning = "RETURNING position, mailbox, size";
-const indexBlobs = `
-  INSERT OR IGNORE INTO place SELECT mailbox, position, size FROM blob
-  WHERE position IN (SELECT value FROM json_each(?)) ORDER BY mailbox, position`;
-const advanceBucket = "UPDATE bucket SET indexed_to = ? WHERE first_byte = ?";
+/** Bound to an array of mailbox, position and size. */
+const indexBlobs = "INSERT INTO place SELECT unhex(value ->> 0), value ->> 1, value ->> 2 FROM json_each(?)";
+const advanceBucket =
+  "UPDATE bucket SET indexed_to = ?, blobs = blobs + ?, bytes = bytes + ? WHERE first_byte = ?";
 /** Of one mailbox, by its name and its recent blobs' positions. */
 const ofMailbox =
   "(position IN (SELECT position FROM place WHERE mailbox = ?) OR position IN (SELECT value FROM json_each(?)))";
@@ -167,6 +164,9 @@ class SqliteMailboxStore implements MailboxStore {
   /** The bucket that is indexed next, and how many blobs are on their way to the index. */
   #nextBucket = 0;
   #indexing = 0;
+  /** Removals under way in each bucket, and those that may touch any. */
+  readonly #dropping = new Array<number>(bucketCount).fill(0);
+  #sweeping = 0;
 
   constructor(writer: SqliteWriter, reader: DatabaseSync, limits: MailboxLimits, recentMax: number) {
     this.#writer = writer;
@@ -185,7 +185,7 @@ class SqliteMailboxStore implements MailboxStore {
     const recent =
       "SELECT position, mailbox, blob_id, created_at, size FROM blob WHERE position > ? ORDER BY position";
     for (const row of this.#statement(recent).iterate(Math.min(...indexedTo))) {
-      const blob = headOf(Buffer.from(row.mailbox as Uint8Array).toString("hex"), row);
+      const blob = headOf(hexOf(row.mailbox as Uint8Array), row);
       if (blob.position <= this.#recent.indexedTo(blob.mailbox)) continue;
       this.#recent.add({ ...blob, committed: true });
       this.#count(1, blob.size + blobOverheadBytes);
@@ -203,10 +203,8 @@ class SqliteMailboxStore implements MailboxStore {
     if (this.#outcomeOf(mailbox, data.byteLength) !== "stored") {
       // What expired takes no room: drop it and look again.
       const { expired } = secondsOf(now, this.#limits.blobTtlMs);
-      const dropped = await this.#drop(`${ofMailbox} AND created_at <= ?`, [
-        ...this.#blobsOf(mailbox),
-        expired,
-      ]);
+      const ofThis = this.#blobsOf(mailbox);
+      const dropped = await this.#drop(mailbox, `${ofMailbox} AND created_at <= ?`, [...ofThis, expired]);
       if (dropped === 0) await this.#sweepRows(now);
       const outcome = this.#outcomeOf(mailbox, data.byteLength);
       if (outcome !== "stored") return outcome;
@@ -250,7 +248,7 @@ class SqliteMailboxStore implements MailboxStore {
       expired,
       limit,
     );
-    return rows.map((row) => headOf(Buffer.from(row.mailbox as Uint8Array).toString("hex"), row));
+    return rows.map((row) => headOf(hexOf(row.mailbox as Uint8Array), row));
   }
 
   read(positions: readonly number[]): readonly (Uint8Array | undefined)[] {
@@ -266,7 +264,7 @@ class SqliteMailboxStore implements MailboxStore {
     if (mailbox !== undefined && !isMailboxName(mailbox)) return false;
     const found = mailbox === undefined ? this.#findById(blobId) : this.#findIn(mailbox, blobId);
     if (!found) return false;
-    const removed = await this.#drop("position = ? AND blob_id = ?", [found.position, blobId]);
+    const removed = await this.#drop(found.mailbox, "position = ? AND blob_id = ?", [found.position, blobId]);
     return removed > 0 && found.createdAt > secondsOf(now, this.#limits.blobTtlMs).expired;
   }
 
@@ -278,17 +276,18 @@ class SqliteMailboxStore implements MailboxStore {
   ): Promise<number | undefined> {
     const { second, expired } = secondsOf(now, this.#limits.blobTtlMs);
     const blobs = this.#blobsOf(mailbox);
+    const of = isMailboxName(mailbox) ? mailbox : undefined;
     const [, , purged] = await Promise.all([
-      this.#drop(`${ofMailbox} AND created_at <= ?`, [...blobs, expired]),
+      this.#drop(of, `${ofMailbox} AND created_at <= ?`, [...blobs, expired]),
       this.#writeRecords([expireRecord, ["spent", nonce, now]]),
-      this.#writer.writeReturning(
+      this.#removing(
+        of,
         [insertRecord, ["spent", nonce, new Uint8Array(), second, nonceExpiresAt]],
         // Only if it was this operation that spent the nonce.
         [`DELETE FROM blob WHERE (SELECT changes()) = 1 AND ${ofMailbox} ${returning}`, blobs],
       ),
     ]);
     this.#recordTotal = undefined;
-    this.#forget(purged.rows);
     return purged.changes === 0 ? undefined : purged.rows.length;
   }
 
@@ -391,9 +390,12 @@ class SqliteMailboxStore implements MailboxStore {
 
   /** Moves buckets, one after the other, to the index on disk, until no more than so many blobs wait for it. */
   #indexWhatIsMany(): void {
-    while (this.#recent.committed - this.#indexing > this.#recentMax) {
+    for (let tried = 0; tried < bucketCount; tried++) {
+      if (this.#recent.committed - this.#indexing <= this.#recentMax) return;
       const bucket = this.#nextBucket;
       this.#nextBucket = (bucket + 1) % bucketCount;
+      // What is being removed must not come to the index afterwards, and nobody knows yet whether it will be removed.
+      if (this.#sweeping > 0 || this.#dropping[bucket]! > 0) continue;
       this.#index(bucket).catch(() => {
         // Its blobs stay where they are, and whoever sends hears that storage does not work.
       });
@@ -401,16 +403,21 @@ class SqliteMailboxStore implements MailboxStore {
   }
 
   async #index(bucket: number): Promise<void> {
-    const positions = this.#recent.committedIn(bucket);
+    const blobs = this.#recent.committedIn(bucket);
     const upTo = this.#committed;
-    this.#indexing += positions.length;
+    const bytes = blobs.reduce((sum, { size }) => sum + size + blobOverheadBytes, 0);
+    const rows = JSON.stringify(blobs.map(({ mailbox, position, size }) => [mailbox, position, size]));
+    this.#indexing += blobs.length;
+    // Until this is over it is as if something were removed: the bucket is not indexed twice.
+    this.#dropping[bucket]!++;
     try {
       await this.#writer.write(
-        [indexBlobs, [JSON.stringify(positions)]],
-        [advanceBucket, [upTo, Uint8Array.of(bucket)]],
+        [indexBlobs, [rows]],
+        [advanceBucket, [upTo, blobs.length, bytes, Uint8Array.of(bucket)]],
       );
     } finally {
-      this.#indexing -= positions.length;
+      this.#indexing -= blobs.length;
+      this.#dropping[bucket]!--;
     }
     for (const { mailbox, size } of this.#recent.indexed(bucket, upTo)) {
       const held = this.#counts.get(mailbox);
@@ -476,24 +483,41 @@ class SqliteMailboxStore implements MailboxStore {
   }
 
   #findById(blobId: string): BlobHead | undefined {
-    const row = this.#get("SELECT position, created_at, size, blob_id FROM blob WHERE blob_id = ?", blobId);
-    return row && headOf("", row);
+    const row = this.#get(
+      "SELECT position, mailbox, created_at, size, blob_id FROM blob WHERE blob_id = ?",
+      blobId,
+    );
+    return row && headOf(hexOf(row.mailbox as Uint8Array), row);
   }
 
-  /** Removes the blobs that a condition names. Resolves to how many there were. */
-  async #drop(condition: string, parameters: Sql[1]): Promise<number> {
-    const { rows } = await this.#writer.writeReturning([
+  /** Removes the blobs of a mailbox, or of any, that a condition names. Resolves to how many there were. */
+  async #drop(mailbox: string | undefined, condition: string, parameters: Sql[1]): Promise<number> {
+    const { rows } = await this.#removing(mailbox, [
       `DELETE FROM blob WHERE ${condition} ${returning}`,
       parameters,
     ]);
-    this.#forget(rows);
     return rows.length;
+  }
+
+  /** One operation whose last statement removes blobs and returns what it removed. */
+  async #removing(mailbox: string | undefined, ...statements: Sql[]): Promise<Returned> {
+    const bucket = mailbox === undefined ? undefined : bucketOf(mailbox);
+    if (bucket === undefined) this.#sweeping++;
+    else this.#dropping[bucket]!++;
+    try {
+      const returned = await this.#writer.writeReturning(...statements);
+      this.#forget(returned.rows);
+      return returned;
+    } finally {
+      if (bucket === undefined) this.#sweeping--;
+      else this.#dropping[bucket]!--;
+    }
   }
 
   /** These blobs are no longer on disk. */
   #forget(rows: readonly Row[]): void {
     for (const row of rows) {
-      const mailbox = Buffer.from(row.mailbox as Uint8Array).toString("hex");
+      const mailbox = hexOf(row.mailbox as Uint8Array);
       // A count that was asked for meanwhile may know already that it is gone: ask anew.
       if (!this.#recent.delete(mailbox, Number(row.position))) this.#counts.delete(mailbox);
       this.#count(-1, -Number(row.size) - blobOverheadBytes);
@@ -529,7 +553,7 @@ class SqliteMailboxStore implements MailboxStore {
     const { expired } = secondsOf(now, this.#limits.blobTtlMs);
     // Oldest first is by position: the walk ends at the first blob that is still alive.
     const oldest = `position IN (SELECT position FROM blob ORDER BY position LIMIT ${sweepBatch}) AND created_at <= ?`;
-    const blobs = await inBatches(() => this.#drop(oldest, [expired]));
+    const blobs = await inBatches(() => this.#drop(undefined, oldest, [expired]));
     const records = await inBatches(() => this.#writeRecords([expireRecords, [now]]));
     return { blobs, records };
   }
