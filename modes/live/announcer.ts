@@ -12,9 +12,11 @@ export interface Announcements {
   readonly carriesHops: boolean;
   /** A second announcement of a name replaces the first; otherwise it has to end before. */
   readonly replaces: boolean;
+  /** The remote learns what a way costs, and of every change. */
+  readonly carriesCost: boolean;
   /** All there is at first. True: they are told with it; otherwise each is told by `active` next. */
   initial(suffixes: readonly string[]): boolean;
-  active(suffix: string, hops: readonly bigint[]): void;
+  active(suffix: string, hops: readonly bigint[], cost: number): void;
   ended(suffix: string): void;
   /**
    * There is something to tell: calls `next`, now or when there is room, until it answers false. It tells one
@@ -110,7 +112,7 @@ export class Announcer implements Watcher {
     for (const [path, route] of this.#initial) {
       this.#initial.delete(path);
       this.#note(path, route);
-      this.#announcements.active(this.#suffix(path), route.hops);
+      this.#announcements.active(this.#suffix(path), route.hops, route.cost);
       return true;
     }
     for (const [path, change] of this.#changes) {
@@ -131,13 +133,13 @@ export class Announcer implements Watcher {
       return;
     }
     this.#note(path, route);
-    const { replaces } = this.#announcements;
+    const { replaces, carriesCost } = this.#announcements;
     if (before !== undefined && !interrupted) {
-      if (sameAnnouncement(before, route)) return;
+      if (sameAnnouncement(before, route) && !(carriesCost && before.cost !== route.cost)) return;
       if (!replaces && samePublisher(before, route)) return;
     }
     if (before !== undefined && (interrupted || !replaces)) this.#announcements.ended(this.#suffix(path));
-    this.#announcements.active(this.#suffix(path), route.hops);
+    this.#announcements.active(this.#suffix(path), route.hops, route.cost);
   }
 
   #note(path: string, route: Route): void {
