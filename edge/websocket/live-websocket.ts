@@ -142,10 +142,7 @@ export class LiveWebSocket<Admission> {
 export const saidGoodbye = (code: number): boolean => code === 1000 || code === 1001;
 
 /** What both sides speak; `undefined` if the client offers something, but nothing we know. */
-function offeredSubprotocol(
-  request: IncomingMessage,
-  ours: readonly Subprotocol[],
-): Subprotocol | undefined {
+function offeredSubprotocol(request: IncomingMessage, ours: readonly Subprotocol[]): Subprotocol | undefined {
   const header = request.headers["sec-websocket-protocol"];
   if (header === undefined) return legacySubprotocol;
   return chooseSubprotocol(

@@ -53,7 +53,8 @@ export class AnnouncementReader {
 
   #readFirst(body: Uint8Array): void {
     if (this.#version >= 5) this.#responder = decodeAnnounceOk(body).origin;
-    else for (const suffix of decodeAnnounceInit(body)) this.#here.announce(joinPath(this.#prefix, suffix), []);
+    else
+      for (const suffix of decodeAnnounceInit(body)) this.#here.announce(joinPath(this.#prefix, suffix), []);
   }
 
   #onAnnouncement(body: Uint8Array): void {
@@ -82,7 +83,8 @@ export class AnnouncementReader {
       return name;
     }
     const name = joinPath(this.#prefix, announcement.suffix);
-    if (this.#numbers.has(name)) throw new LiveProtocolError("a broadcast is announced twice", liveError.duplicate);
+    if (this.#numbers.has(name))
+      throw new LiveProtocolError("a broadcast is announced twice", liveError.duplicate);
     // Those that may not be published have a number as well.
     if (this.#names.size >= this.#max)
       throw new LiveProtocolError("too many broadcasts are announced", liveError.bounds);

@@ -131,6 +131,12 @@ const recentLinks: readonly Link[] = [
   { name: "ours dials, WebSocket", theirs: [], ours: ["--cluster-root", theirs.href] },
   { name: "theirs dials, WebSocket", theirs: ["--cluster-connect", ours.href], ours: [] },
   {
+    // It does not know the draft, so that they meet on what both know.
+    name: "ours dials, WebSocket, a draft offered",
+    theirs: [],
+    ours: ["--cluster-root", theirs.href, "--live-moq-lite-draft"],
+  },
+  {
     name: "ours dials, TCP",
     theirs: ["--listen-tcp-bind", overUdp.theirs],
     ours: ["--cluster-root", `tcp://${overUdp.theirs}`],
