@@ -85,6 +85,7 @@ export async function openLive(
     ...webSocketOptions,
     connectTimeoutMs: config.liveSetupTimeoutMs,
     verify: !config.tlsDisableVerify,
+    names: live.names,
   };
   const peers = new Peers({
     relay: live.relay,

@@ -17,7 +17,8 @@ export function acceptQuic<Admission>(
   clock: Clock,
   report: (error: unknown) => void,
 ): QuicSession {
-  const version = protocolNames.find(({ name }) => name === protocol)?.version;
+  const { names = protocolNames } = acceptor;
+  const version = names.find(({ name }) => name === protocol)?.version;
   const session = new QuicSession(quic, version, "server");
   new SetupGate(session, acceptor, "quic", limits, clock, report).start();
   return session;

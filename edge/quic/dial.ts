@@ -1,5 +1,5 @@
 import type { Clock } from "#core/clock.ts";
-import { protocolNames } from "#wire/live/version.ts";
+import { type ProtocolName, protocolNames } from "#wire/live/version.ts";
 import { protocolOf } from "./quic-native.ts";
 import { QuicSession } from "./quic-session.ts";
 import { loadQuiche } from "./quiche-library.ts";
@@ -12,6 +12,8 @@ export interface QuicDialOptions {
   pingIntervalMs: number;
   /** Who may have signed the other side's certificate, in PEM. */
   ca: readonly string[];
+  /** The versions to offer, what we like best first; all that are final where it is left out. */
+  names?: readonly ProtocolName[] | undefined;
   /** How long the handshake may take. */
   connectTimeoutMs: number;
 }
@@ -29,6 +31,7 @@ export async function dialQuic(
   clock: Clock,
   open: (transport: QuicSession) => void,
 ): Promise<void> {
+  const { names = protocolNames } = options;
   const quic = await loadQuiche();
   const dialled = quic.QUICClient.createQUICClient({
     host: url.hostname.replace(/^\[(.*)\]$/, "$1"),
@@ -40,7 +43,7 @@ export async function dialQuic(
     config: {
       ca: [...options.ca],
       verifyPeer: true,
-      applicationProtos: protocolNames.map(({ name }) => name),
+      applicationProtos: names.map(({ name }) => name),
       maxIdleTimeout: options.idleTimeoutMs,
       keepAliveIntervalTime: options.pingIntervalMs,
       initialMaxData: options.connectionWindowBytes,
@@ -59,7 +62,7 @@ export async function dialQuic(
   const cancel = clock.after(options.connectTimeoutMs, () => dialled.cancel(new Error("no answer in time")));
   const client = await dialled.finally(cancel);
   const { connection } = client;
-  const version = protocolNames.find(({ name }) => name === protocolOf(connection))?.version;
+  const version = names.find(({ name }) => name === protocolOf(connection))?.version;
   const session = new QuicSession(connection, version, "client", `${url.pathname || "/"}${url.search}`);
   connection.addEventListener(quic.events.EventQUICConnectionStream.name, (opened) => {
     session.onStream((opened as InstanceType<typeof quic.events.EventQUICConnectionStream>).detail);

@@ -2,6 +2,7 @@ import { connect } from "node:net";
 import type { Clock } from "#core/clock.ts";
 import type { Mux } from "#wire/live/mux.ts";
 import type { SessionEnd } from "#wire/live/transport.ts";
+import { type ProtocolName, protocolNames } from "#wire/live/version.ts";
 import { Heartbeat } from "../websocket/heartbeat.ts";
 import { SlabPool } from "../websocket/slab-pool.ts";
 import { beating, type StreamSocketOptions, streamMux } from "./stream-mux.ts";
@@ -9,6 +10,8 @@ import { beating, type StreamSocketOptions, streamMux } from "./stream-mux.ts";
 export interface StreamDialOptions extends StreamSocketOptions {
   /** How long connecting and agreeing upon a version may take together. */
   connectTimeoutMs: number;
+  /** The versions to offer, what we like best first; all that are final where it is left out. */
+  names?: readonly ProtocolName[] | undefined;
 }
 
 /** What all connections that we dialled write their batches into. */
@@ -27,10 +30,11 @@ export function dialStreamSocket(
   open: (transport: Mux) => void,
 ): Promise<void> {
   const { address, target } = parseStreamUrl(url);
+  const { names = protocolNames } = options;
   return new Promise((resolve, reject) => {
     const socket = connect(address);
     const heartbeat = new Heartbeat(options, clock);
-    const mux = streamMux(socket, "client", options, pool, clock, () => {
+    const mux = streamMux(socket, "client", names, options, pool, clock, () => {
       cancel();
       heartbeat.add(connection);
       mux.setupTarget = target;

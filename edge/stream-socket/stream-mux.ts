@@ -3,7 +3,7 @@ import type { Clock } from "#core/clock.ts";
 import { LiveProtocolError } from "#wire/live/error-code.ts";
 import { Mux, type MuxLimits } from "#wire/live/mux.ts";
 import { RecordReader, recordHeadroom, sealRecord } from "#wire/live/records.ts";
-import { protocolNames } from "#wire/live/version.ts";
+import type { ProtocolName } from "#wire/live/version.ts";
 import type { Beating, HeartbeatOptions } from "../websocket/heartbeat.ts";
 import type { SlabPool } from "../websocket/slab-pool.ts";
 import { type MessageHeader, SocketSink } from "../websocket/socket-sink.ts";
@@ -21,6 +21,7 @@ const recordHeader: MessageHeader = { headroom: recordHeadroom, seal: sealRecord
 export function streamMux(
   socket: Socket,
   role: "client" | "server",
+  names: readonly ProtocolName[],
   options: StreamSocketOptions,
   pool: SlabPool,
   clock: Clock,
@@ -34,7 +35,7 @@ export function streamMux(
     () => socket.end(),
     () => mux.drained(),
   );
-  const mux = new Mux("qmux-01", undefined, role, options, sink, clock, { names: protocolNames, onAgreed });
+  const mux = new Mux("qmux-01", undefined, role, options, sink, clock, { names, onAgreed });
   const records = new RecordReader(options.recordMaxBytes, (record) => mux.receive(record));
   socket.on("data", (chunk: Buffer) => {
     try {

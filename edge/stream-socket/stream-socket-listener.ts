@@ -4,6 +4,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import type { Clock } from "#core/clock.ts";
 import type { LiveAcceptor } from "#wire/live/acceptor.ts";
 import { SetupGate, type SetupGateLimits } from "#wire/live/setup-gate.ts";
+import { protocolNames } from "#wire/live/version.ts";
 import { Heartbeat } from "../websocket/heartbeat.ts";
 import { SlabPool } from "../websocket/slab-pool.ts";
 import { beating, type StreamSocketOptions, streamMux } from "./stream-mux.ts";
@@ -41,10 +42,11 @@ export async function listenStreamSocket<Admission>(
   report: (error: unknown) => void,
 ): Promise<StreamSocketListener> {
   const pool = new SlabPool();
+  const { names = protocolNames } = acceptor;
   const heartbeat = new Heartbeat(options, clock);
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
-    const mux = streamMux(socket, "server", options, pool, clock, () => gate.start());
+    const mux = streamMux(socket, "server", names, options, pool, clock, () => gate.start());
     const gate = new SetupGate(mux, acceptor, "path" in at ? "unix" : "tcp", options, clock, report);
     const connection = beating(socket, mux);
     heartbeat.add(connection);

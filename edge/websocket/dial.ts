@@ -1,7 +1,7 @@
 import WebSocket from "ws";
 import type { Clock } from "#core/clock.ts";
 import { type MessageSink, Mux, type MuxLimits } from "#wire/live/mux.ts";
-import { legacySubprotocol, subprotocols } from "#wire/live/version.ts";
+import { legacySubprotocol, type ProtocolName, protocolNames, subprotocolsOf } from "#wire/live/version.ts";
 import { type Beating, Heartbeat, type HeartbeatOptions } from "./heartbeat.ts";
 import { saidGoodbye } from "./live-websocket.ts";
 
@@ -11,6 +11,8 @@ export interface DialOptions extends MuxLimits, HeartbeatOptions {
   connectTimeoutMs: number;
   /** Whether its certificate must be one that is trusted here. */
   verify: boolean;
+  /** The versions to offer, what we like best first; all that are final where it is left out. */
+  names?: readonly ProtocolName[] | undefined;
 }
 
 /** Bytes handed to the WebSocket before we wait for the system to take them. */
@@ -108,6 +110,7 @@ function dialOnce(
   clock: Clock,
   open: (transport: Mux) => void,
 ): Promise<void> {
+  const subprotocols = subprotocolsOf(options.names ?? protocolNames);
   const target = new URL(url);
   target.protocol = target.protocol.replace(/^http/, "ws");
   return new Promise((resolve, reject) => {

@@ -6,7 +6,14 @@ import { RelayError } from "#core/errors.ts";
 import { type LiveAcceptor, parseTarget } from "#wire/live/acceptor.ts";
 import { datagramMaxBytes } from "#wire/live/datagram.ts";
 import { Mux, type MuxLimits } from "#wire/live/mux.ts";
-import { chooseSubprotocol, legacySubprotocol, type Subprotocol, setupOf } from "#wire/live/version.ts";
+import {
+  chooseSubprotocol,
+  legacySubprotocol,
+  protocolNames,
+  type Subprotocol,
+  setupOf,
+  subprotocolsOf,
+} from "#wire/live/version.ts";
 import { clientCertificateOf } from "../http/client-certificate.ts";
 import { type Beating, Heartbeat, type HeartbeatOptions } from "./heartbeat.ts";
 import { SlabPool } from "./slab-pool.ts";
@@ -33,6 +40,7 @@ export const defaultLiveWebSocketOptions: LiveWebSocketOptions = {
 export class LiveWebSocket<Admission> {
   readonly #acceptor: LiveAcceptor<Admission>;
   readonly #options: LiveWebSocketOptions;
+  readonly #subprotocols: readonly Subprotocol[];
   readonly #clock: Clock;
   readonly #pool = new SlabPool();
   readonly #server: WebSocketServer;
@@ -49,6 +57,7 @@ export class LiveWebSocket<Admission> {
     this.#report = report;
     this.#acceptor = acceptor;
     this.#options = options;
+    this.#subprotocols = subprotocolsOf(acceptor.names ?? protocolNames);
     this.#clock = clock;
     this.#heartbeat = new Heartbeat(options, clock);
     this.#server = new WebSocketServer({
@@ -57,7 +66,7 @@ export class LiveWebSocket<Admission> {
       perMessageDeflate: false,
       maxPayload: options.messageMaxBytes,
       skipUTF8Validation: true,
-      handleProtocols: (offered) => chooseSubprotocol(offered)?.name ?? false,
+      handleProtocols: (offered) => chooseSubprotocol(offered, this.#subprotocols)?.name ?? false,
     });
   }
 
@@ -77,7 +86,7 @@ export class LiveWebSocket<Admission> {
   async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const onError = () => socket.destroy();
     socket.on("error", onError);
-    const subprotocol = offeredSubprotocol(request);
+    const subprotocol = offeredSubprotocol(request, this.#subprotocols);
     if (subprotocol === undefined) return refuse(socket, 400, "None of the offered subprotocols is known.");
     let admission: Admission;
     try {
@@ -137,10 +146,13 @@ export class LiveWebSocket<Admission> {
 export const saidGoodbye = (code: number): boolean => code === 1000 || code === 1001;
 
 /** What both sides speak; `undefined` if the client offers something, but nothing we know. */
-function offeredSubprotocol(request: IncomingMessage): Subprotocol | undefined {
+function offeredSubprotocol(request: IncomingMessage, ours: readonly Subprotocol[]): Subprotocol | undefined {
   const header = request.headers["sec-websocket-protocol"];
   if (header === undefined) return legacySubprotocol;
-  return chooseSubprotocol(header.split(",").map((name) => name.trim()));
+  return chooseSubprotocol(
+    header.split(",").map((name) => name.trim()),
+    ours,
+  );
 }
 
 function refuse(socket: Duplex, status: number, message: string, authenticate?: string): void {

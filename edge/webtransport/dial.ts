@@ -1,6 +1,6 @@
 import type { Clock } from "#core/clock.ts";
 import type { Transport } from "#wire/live/transport.ts";
-import { protocolNames } from "#wire/live/version.ts";
+import { type ProtocolName, protocolNames } from "#wire/live/version.ts";
 import type { MoqBinding, NativeClient, NativeSession } from "./moq-binding.ts";
 import { MoqSession } from "./moq-session.ts";
 
@@ -9,6 +9,8 @@ export interface DialWebTransportOptions {
   connectTimeoutMs: number;
   /** Whether its certificate must be one that the system trusts. */
   verify: boolean;
+  /** The versions to offer, what we like best first; all that are final where it is left out. */
+  names?: readonly ProtocolName[] | undefined;
 }
 
 /**
@@ -30,10 +32,11 @@ export async function dialWebTransport(
     abort.abort();
     late.reject(new Error("no answer in time"));
   });
-  const connecting = connect(url, options, binding, abort.signal);
+  const { names = protocolNames } = options;
+  const connecting = connect(url, { ...options, names }, binding, abort.signal);
   try {
     const native = await Promise.race([connecting, late.promise]);
-    const version = protocolNames.find(({ name }) => name === native.protocol)?.version;
+    const version = names.find(({ name }) => name === native.protocol)?.version;
     const session = new MoqSession(native, "client", version);
     open(session);
     void session.run();
@@ -50,7 +53,7 @@ export async function dialWebTransport(
 
 async function connect(
   url: URL,
-  { verify }: DialWebTransportOptions,
+  { verify, names }: DialWebTransportOptions & { names: readonly ProtocolName[] },
   { NapiClient }: MoqBinding,
   signal: AbortSignal,
 ): Promise<NativeSession> {
@@ -59,7 +62,7 @@ async function connect(
   else client = verify ? NapiClient.withSystemRoots() : NapiClient.disableVerify();
   const target = new URL(url);
   target.protocol = "https:";
-  return await client.connect(target.href, { protocols: protocolNames.map(({ name }) => name) });
+  return await client.connect(target.href, { protocols: names.map(({ name }) => name) });
 }
 
 async function hashAt(url: URL, signal: AbortSignal): Promise<Buffer> {

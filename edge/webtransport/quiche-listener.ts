@@ -24,6 +24,7 @@ export async function listenQuiche<Admission>(
   report: (error: unknown) => void,
 ): Promise<WebTransportListener> {
   const { withoutHttp } = options;
+  const { names = protocolNames } = acceptor;
   const quic = await loadQuiche();
   const secret = randomBytes(32);
   const sign = (data: ArrayBuffer) => createHmac("sha256", secret).update(new Uint8Array(data)).digest();
@@ -46,7 +47,7 @@ export async function listenQuiche<Admission>(
         key: options.certificate.key,
         cert: options.certificate.cert,
         verifyPeer: false,
-        applicationProtos: ["h3", ...(withoutHttp ? protocolNames.map(({ name }) => name) : [])],
+        applicationProtos: ["h3", ...(withoutHttp ? names.map(({ name }) => name) : [])],
         maxIdleTimeout: options.idleTimeoutMs,
         keepAliveIntervalTime: options.pingIntervalMs,
         initialMaxData: options.connectionWindowBytes,

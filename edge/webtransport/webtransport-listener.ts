@@ -59,7 +59,8 @@ export async function answerConnect<Admission>(
   { path, authority, protocols }: ConnectRequest,
   report: (error: unknown) => void,
 ): Promise<ConnectAnswer> {
-  const chosen = protocolNames.find(({ name }) => protocols.includes(name));
+  const { names = protocolNames } = acceptor;
+  const chosen = names.find(({ name }) => protocols.includes(name));
   try {
     const admission = await acceptor.admit({
       ...parseTarget(path),

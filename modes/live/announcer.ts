@@ -12,9 +12,11 @@ export interface Announcements {
   readonly carriesHops: boolean;
   /** A second announcement of a name replaces the first; otherwise it has to end before. */
   readonly replaces: boolean;
+  /** The remote learns what a way costs, and of every change. */
+  readonly carriesCost: boolean;
   /** The answer begins. True: it tells of these broadcasts already; otherwise `active` tells of each, before any change. */
   begin(suffixes: readonly string[]): boolean;
-  active(suffix: string, hops: readonly bigint[]): void;
+  active(suffix: string, hops: readonly bigint[], cost: number): void;
   ended(suffix: string): void;
   /** Calls `next` whenever there is room for one more, which it tells of; it answers false if there is none. */
   feed(next: () => boolean): Cancel;
@@ -112,7 +114,7 @@ export class Announcer implements Watcher {
     for (const [path, route] of this.#initial) {
       this.#initial.delete(path);
       this.#nowTold(path, route);
-      this.#announcements.active(this.#suffix(path), route.hops);
+      this.#announcements.active(this.#suffix(path), route.hops, route.cost);
       return true;
     }
     for (const [path, change] of this.#changes) {
@@ -124,7 +126,7 @@ export class Announcer implements Watcher {
   }
 
   #tell(path: string, { route, interrupted }: Change): void {
-    const { replaces } = this.#announcements;
+    const { replaces, carriesCost } = this.#announcements;
     const before = this.#told.get(path);
     if (route === undefined) {
       if (before === undefined) return;
@@ -135,11 +137,11 @@ export class Announcer implements Watcher {
     }
     this.#nowTold(path, route);
     if (before !== undefined && !interrupted) {
-      if (sameAnnouncement(before, route)) return;
+      if (sameAnnouncement(before, route) && !(carriesCost && before.cost !== route.cost)) return;
       if (!replaces && samePublisher(before, route)) return;
     }
     if (before !== undefined && (interrupted || !replaces)) this.#announcements.ended(this.#suffix(path));
-    this.#announcements.active(this.#suffix(path), route.hops);
+    this.#announcements.active(this.#suffix(path), route.hops, route.cost);
   }
 
   #nowTold(path: string, route: Route): void {

@@ -1,11 +1,11 @@
 import { concatBytes } from "#core/bytes.ts";
 import type { Cancel } from "#core/clock.ts";
-import { decodeAnnounceRequest } from "#wire/live/announce.ts";
+import { decodeAnnounceRequest, unknownOrigin } from "#wire/live/announce.ts";
 import { ControlOutput, ControlStream } from "#wire/live/control-stream.ts";
 import { encodeType } from "#wire/live/encoder.ts";
 import { LiveProtocolError, liveError } from "#wire/live/error-code.ts";
 import { encodeGoaway, encodeGroupStart } from "#wire/live/group.ts";
-import { decodeSetup, encodeSetup } from "#wire/live/setup.ts";
+import { decodeSetup, encodeSetup, type Setup } from "#wire/live/setup.ts";
 import { StreamBuffer } from "#wire/live/stream-buffer.ts";
 import { bidiType, uniType } from "#wire/live/stream-type.ts";
 import { decodeSubscribe } from "#wire/live/subscribe.ts";
@@ -29,7 +29,7 @@ import { trackFor } from "./track-access.ts";
 /** Probe streams of one session: one is of use. */
 const probesMax = 2;
 
-/** moq-lite, 01 to 05. */
+/** moq-lite, 01 to 06. */
 export class LiteDialect implements Dialect {
   readonly version: LiteVersion;
   readonly source: Sourcing;
@@ -44,6 +44,8 @@ export class LiteDialect implements Dialect {
   readonly #descriptions = new Set<Cancel>();
   #setupSeen = false;
   #refusesGet = false;
+  /** Who the remote is among the hops; 0: nobody knows (06). */
+  #remoteOrigin = unknownOrigin;
 
   constructor(session: SessionContext, version: LiteVersion) {
     this.version = version;
@@ -73,12 +75,19 @@ export class LiteDialect implements Dialect {
         const output = new ControlOutput(this.#session, stream);
         const { role, setupTarget, estimate } = this.#session.transport;
         const target = role === "client" && setupTarget !== undefined ? { path: setupTarget } : {};
-        const setup = { reports: estimate !== undefined, ...target };
+        const setup = { reports: estimate !== undefined, ...target, ...this.#ownPrice() };
         output.send(concatBytes(encodeType(uniType.setup), encodeSetup(setup)));
         output.finish();
       });
     }
     this.source.start();
+  }
+
+  /** What 06 says in SETUP. A link costs the same in both directions. */
+  #ownPrice(): Setup {
+    const { originId, grant } = this.#session;
+    if (this.version < 6) return {};
+    return { origin: originId, ...(grant.linkCost === undefined ? {} : { cost: grant.linkCost }) };
   }
 
   goaway(uri: string): void {
@@ -149,7 +158,11 @@ export class LiteDialect implements Dialect {
       const body = input.takeMessage();
       if (body === undefined) return;
       done = true;
-      const { role } = decodeSetup(body);
+      const { role, cost, origin = unknownOrigin } = decodeSetup(body);
+      if (this.version >= 6) {
+        this.source.linkCost = cost;
+        this.#remoteOrigin = origin;
+      }
       this.#refusesGet = role === "publisher";
       if (role === "publisher" && this.#session.grant.put.length === 0) {
         throw new LiveProtocolError("publishing is not allowed", liveError.unauthorized);
@@ -247,6 +260,7 @@ export class LiteDialect implements Dialect {
     }
     const request = decodeAnnounceRequest(body, this.version);
     const announcements = new LiteAnnouncements(stream.output, this.version, this.#session.originId);
+    if (this.version >= 6) request.excludeHop = this.#remoteOrigin;
     const announcer = new Announcer(this.#session, this.source, announcements, request);
     this.#announcers.add(announcer);
     const over = () => {

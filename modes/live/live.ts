@@ -4,6 +4,7 @@ import type { ValuesOf } from "#core/options.ts";
 import { type Knock, type LiveAcceptor, parseTarget, type TransportKind } from "#wire/live/acceptor.ts";
 import { liveError } from "#wire/live/error-code.ts";
 import type { Transport } from "#wire/live/transport.ts";
+import { namesWithDrafts, type ProtocolName, protocolNames } from "#wire/live/version.ts";
 import { type AccessPolicy, authorize } from "./auth/authorize.ts";
 import { type Credentials, credentialsOf } from "./auth/credentials.ts";
 import { sessionPathOf } from "./auth/session-path.ts";
@@ -44,6 +45,8 @@ export class Live implements LiveAcceptor<Grant> {
   readonly clock: Clock;
   readonly options: LiveOptions;
   readonly relay: Relay;
+  /** Versions that are taken, and offered to other relays. */
+  readonly names: readonly ProtocolName[];
   readonly certificateHashes: () => Promise<readonly string[]>;
   readonly #policy: AccessPolicy;
   readonly #domains: readonly string[];
@@ -58,6 +61,7 @@ export class Live implements LiveAcceptor<Grant> {
     this.clock = clock;
     this.options = options;
     this.relay = new Relay(clock, entropy, limitsOf(options), BigInt(options.clusterId));
+    this.names = options.liveMoqLiteDraft ? namesWithDrafts : protocolNames;
     this.certificateHashes = certificateHashes;
     this.#policy = policy;
     this.#domains = domains;

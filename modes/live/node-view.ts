@@ -35,7 +35,7 @@ export function nodesOf(relay: Relay, peers: Peers): NodeView[] {
     const view = viewOf(name);
     const hops = current.hops.map(String);
     view.origin_id = hops[0];
-    view.announced = { hops, hop_count: hops.length, cost: hops.length };
+    view.announced = { hops, hop_count: hops.length, cost: current.cost };
     for (const session of relay.sessions) {
       // Only who announces itself over a session is at its other end.
       if (session.source !== current.source || hops.length > 1 || session.transport.role === "client")

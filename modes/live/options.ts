@@ -133,6 +133,10 @@ export const liveOptions = {
     atMost: "1h",
     doc: "A live connection that has been silent for so long is dropped.",
   }),
+  liveMoqLiteDraft: flag({
+    default: false,
+    doc: "Take `moq-lite-06-wip`, a draft that may still change, from clients that offer it, and offer it to other relays.",
+  }),
   webWs: flag({
     default: true,
     doc: "Serve live over WebSocket on the public listener.",

@@ -11,7 +11,7 @@ export interface Route {
   readonly source: TrackSource;
   /** Relays and publisher on the way, the publisher first. */
   readonly hops: readonly bigint[];
-  /** Crossings of links on the way, each at its price as far as it is known: the fewer the better. */
+  /** Crossings of links on the way, each at its price, or 1 where that is not known: the cheaper the better. */
   readonly cost: number;
   /** Counts up: the newer of two equal routes is better. */
   readonly number: number;
@@ -97,9 +97,19 @@ export class Origin {
     return hidden === undefined || !hasPrefix(hidden, path) || hasPrefix(hidden, prefix);
   }
 
-  /** `source` has the broadcast, over a link at this price; a second time replaces its route. */
-  announce(path: string, source: TrackSource, hops: readonly bigint[], linkCost = 1): void {
-    const route: Route = { source, hops, cost: hops.length + linkCost, number: this.#routes++ };
+  /**
+   * `source` has the broadcast, over a link at `linkCost`; the crossings before it cost `passedCost`. A second time
+   * replaces its route.
+   */
+  announce(
+    path: string,
+    source: TrackSource,
+    hops: readonly bigint[],
+    linkCost = 1,
+    passedCost = hops.length - 1,
+  ): void {
+    const cost = Math.min(passedCost + linkCost, Number.MAX_SAFE_INTEGER);
+    const route: Route = { source, hops, cost, number: this.#routes++ };
     const broadcast = this.#broadcasts.get(path);
     if (!broadcast?.routes.some((known) => known.source === source))
       this.#counts.announced(path, source.tier ?? "", "subscriber");

@@ -15,7 +15,7 @@ import { settle, simClock } from "#tests/support/sim-clock.ts";
 import type { Framing, LiteVersion } from "#wire/live/version.ts";
 import type { Watcher } from "./origin.ts";
 
-const versions: LiteVersion[] = [1, 2, 3, 4, 5];
+const versions: LiteVersion[] = [1, 2, 3, 4, 5, 6];
 /** SETUP chooses 02; a test that wants 01 is done by the npm client that speaks nothing newer. */
 const named = (version: LiteVersion): LiteVersion | undefined => (version <= 2 ? undefined : version);
 const framings: Framing[] = ["qmux-02", "qmux-01", "qmux-00", "webtransport"];

@@ -13,6 +13,8 @@ export class RemoteBroadcasts {
   readonly #session: SessionContext;
   readonly #source: TrackSource;
   readonly #places = new Map<string, Set<AnnouncedHere>>();
+  /** What the remote asks for a crossing of the link; what is configured here goes before it. */
+  linkCost: number | undefined;
 
   constructor(session: SessionContext, source: TrackSource) {
     this.#session = session;
@@ -44,13 +46,14 @@ export class RemoteBroadcasts {
     return hops.includes(this.#session.originId);
   }
 
-  add(path: string, place: AnnouncedHere, hops: readonly bigint[]): void {
+  add(path: string, place: AnnouncedHere, hops: readonly bigint[], passedCost: number | undefined): void {
     const known = this.#places.get(path);
     if (known === undefined && this.#places.size >= this.#session.limits.announcementsMax) {
       throw new LiveProtocolError("too many broadcasts are announced", liveError.bounds);
     }
     this.#places.set(path, (known ?? new Set()).add(place));
-    this.#session.origin.announce(path, this.#source, hops, this.#session.grant.linkCost);
+    const linkCost = this.#session.grant.linkCost ?? this.linkCost;
+    this.#session.origin.announce(path, this.#source, hops, linkCost, passedCost);
   }
 
   remove(path: string, place: AnnouncedHere, abruptly: boolean): void {
@@ -70,8 +73,8 @@ export class AnnouncedHere {
     this.#all = all;
   }
 
-  /** False: it may not be published, or came from us. */
-  announce(name: string, passed: readonly bigint[]): boolean {
+  /** False: it may not be published, or came from us. `passedCost`: of its way to the remote, where that is known. */
+  announce(name: string, passed: readonly bigint[], passedCost?: number): boolean {
     // The remote is a hop like any other, even if what it speaks has no name for it.
     const hops = passed.length > 0 ? passed : [unknownOrigin];
     const path = this.#all.pathOf(name);
@@ -80,7 +83,7 @@ export class AnnouncedHere {
       this.end(name);
       return false;
     }
-    this.#all.add(path, this, hops);
+    this.#all.add(path, this, hops, passedCost);
     this.#paths.add(path);
     return true;
   }

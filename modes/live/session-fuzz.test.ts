@@ -6,7 +6,7 @@ import { FakePublisher, muxPair, openGrant, relayOn } from "#tests/support/live-
 import { LivePeer } from "#tests/support/live-peer.ts";
 import type { RawOutput, RawStream } from "#tests/support/raw-session.ts";
 import { settle, simClock } from "#tests/support/sim-clock.ts";
-import { encodeAnnounceRequest } from "#wire/live/announce.ts";
+import { encodeAnnounceOk, encodeAnnounceRequest, encodeNumberedAnnouncement } from "#wire/live/announce.ts";
 import { encodeDatagram, encodeDatagramContent } from "#wire/live/datagram.ts";
 import { encodeType } from "#wire/live/encoder.ts";
 import { encodeFrameHeader, encodeGroupStart } from "#wire/live/group.ts";
@@ -38,6 +38,15 @@ const options = fc.record({
   endGroup: group,
 });
 
+const way = { hops: fc.array(fc.bigInt(0n, 9n), { maxLength: 33 }), cost: number };
+const announcement = fc
+  .oneof(
+    fc.record({ kind: fc.constant("start" as const), suffix: name, ...way }),
+    fc.record({ kind: fc.constant("end" as const), number: fc.nat(3) }),
+    fc.record({ kind: fc.constant("update" as const), number: fc.nat(3), ...way }),
+  )
+  .map(encodeNumberedAnnouncement);
+
 /** A message that is right in some version. */
 const message = (version: LiteVersion): fc.Arbitrary<Uint8Array> =>
   fc.oneof(
@@ -46,6 +55,10 @@ const message = (version: LiteVersion): fc.Arbitrary<Uint8Array> =>
       .map(([prefix, excludeHop]) =>
         concatBytes(encodeType(1), encodeAnnounceRequest({ prefix, excludeHop }, version)),
       ),
+    // The relay's own question, answered in 06.
+    fc
+      .array(fc.oneof(announcement, announcement, fc.uint8Array({ maxLength: 5 })), { maxLength: 4 })
+      .map((all) => concatBytes(encodeAnnounceOk(5n, all.length), ...all)),
     fc
       .tuple(number, name, options)
       .map(([id, broadcast, how]) =>
@@ -186,7 +199,7 @@ const move = (version: LiteVersion): fc.Arbitrary<Move> =>
 const framings: Framing[] = ["qmux-02", "qmux-01", "qmux-00", "webtransport"];
 
 describe("whatever a client does, in whatever order", { timeout: 120_000 }, () => {
-  for (const version of [1, 2, 3, 4, 5] as const) {
+  for (const version of [1, 2, 3, 4, 5, 6] as const) {
     test(`moq-lite 0${version}: the relay lives, keeps its bounds, and forgets it`, async () => {
       await fc.assert(
         fc.asyncProperty(

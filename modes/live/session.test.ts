@@ -420,7 +420,7 @@ describe("older sessions", () => {
 test("whatever a client sends, the relay lives and lets go of it", async () => {
   await fc.assert(
     fc.asyncProperty(
-      fc.constantFrom<LiteVersion | undefined>(undefined, 3, 4, 5),
+      fc.constantFrom<LiteVersion | undefined>(undefined, 3, 4, 5, 6),
       fc.array(
         fc.record({
           bidi: fc.boolean(),

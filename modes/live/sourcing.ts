@@ -1,11 +1,6 @@
 import { concatBytes } from "#core/bytes.ts";
 import type { Cancel } from "#core/clock.ts";
-import {
-  decodeAnnounceInit,
-  decodeAnnouncement,
-  decodeAnnounceOk,
-  encodeAnnounceRequest,
-} from "#wire/live/announce.ts";
+import { encodeAnnounceRequest } from "#wire/live/announce.ts";
 import { ControlStream } from "#wire/live/control-stream.ts";
 import { datagramMaxBytes, decodeDatagram } from "#wire/live/datagram.ts";
 import { encodeType } from "#wire/live/encoder.ts";
@@ -22,10 +17,11 @@ import {
 import { decodeTrackInfo, encodeTrackName, type TrackInfo } from "#wire/live/track.ts";
 import type { ReceiveStream } from "#wire/live/transport.ts";
 import { frameClassOf, type LiteVersion, type StoredFrameClass } from "#wire/live/version.ts";
+import { AnnouncementReader } from "./announcement-reader.ts";
 import { outermost } from "./grant.ts";
 import type { Group } from "./group.ts";
-import { joinPath, stripPrefix } from "./path.ts";
-import { type AnnouncedHere, RemoteBroadcasts } from "./remote-broadcasts.ts";
+import { stripPrefix } from "./path.ts";
+import { RemoteBroadcasts } from "./remote-broadcasts.ts";
 import type { SessionContext } from "./session-context.ts";
 import type { SourceSubscription, TrackSink, TrackSource } from "./track.ts";
 
@@ -114,6 +110,11 @@ export class Sourcing implements TrackSource {
     subscription.sink.onDatagram(decoded!.datagram);
   }
 
+  /** What the remote asks for a crossing of the link, for what it announces from now on. */
+  set linkCost(cost: number | undefined) {
+    this.#announced.linkCost = cost;
+  }
+
   /** The session is over. */
   close(abruptly: boolean): void {
     this.#closed = true;
@@ -123,7 +124,7 @@ export class Sourcing implements TrackSource {
   }
 
   #askAnnouncements(prefix: string): void {
-    const { originId } = this.#session;
+    const { originId, limits } = this.#session;
     const version = this.#version;
     this.#session.openBidi((bidi) => {
       const stream = new ControlStream(this.#session, bidi);
@@ -138,35 +139,13 @@ export class Sourcing implements TrackSource {
         here.close();
         stream.output.finish();
       };
-      let first = version <= 2 || version >= 5;
-      let responder: bigint | undefined;
+      const reader = new AnnouncementReader(version, prefix, here, limits.announcementsMax);
       stream.onAbort = gone;
       stream.onInput = (input, fin) => {
-        for (let body = input.takeMessage(); body !== undefined; body = input.takeMessage()) {
-          if (!first) this.#onAnnouncement(prefix, body, responder, here);
-          else if (version >= 5) responder = decodeAnnounceOk(body).origin;
-          else for (const suffix of decodeAnnounceInit(body)) here.announce(joinPath(prefix, suffix), []);
-          first = false;
-        }
+        reader.read(input);
         if (fin) gone();
       };
     });
-  }
-
-  #onAnnouncement(
-    prefix: string,
-    body: Uint8Array,
-    responder: bigint | undefined,
-    here: AnnouncedHere,
-  ): void {
-    const { active, suffix, hops } = decodeAnnouncement(body, this.#version);
-    const name = joinPath(prefix, suffix);
-    if (!active) {
-      here.end(name);
-      return;
-    }
-    // Up to 04 the remote is among the hops already, where its version has any.
-    here.announce(name, responder === undefined ? hops : [...hops, responder]);
   }
 }
 

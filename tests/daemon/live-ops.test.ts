@@ -230,6 +230,19 @@ describe("what operators see of live", { timeout: 240_000 }, () => {
     await assert.rejects(connect(new URL(postern.url)));
   });
 
+  test("tells what two relays that both take the draft of moq-lite speak with each other", async () => {
+    const draft = [...withOps, "--auth-public", "", "--live-moq-lite-draft"];
+    await using root = await startPostern(draft);
+    await using leaf = await startPostern([...draft, "--cluster-root", root.url]);
+    const leafOps = await leaf.opsUrl();
+    let seen = await sessionsAt(leafOps);
+    while (seen[0]?.protocol === undefined) seen = await sessionsAt(leafOps);
+    assert.deepEqual(
+      seen.map(({ direction, protocol }) => [direction, protocol]),
+      [["outbound", "moq-lite-06-wip"]],
+    );
+  });
+
   test("knows the other relays of the cluster", async () => {
     await using root = await startPostern([...withOps, "--auth-public", ""]);
     const port = new URL(root.url).port;

@@ -54,6 +54,15 @@ describe("live in the daemon", { timeout: 60_000 }, () => {
     assert.deepEqual(await knock(`${postern.url}/`, []), { status: 101, chosen: "" });
   });
 
+  test("speaks a draft of moq-lite where that is asked for, and not otherwise", async () => {
+    const offered = ["qmux-02.moq-lite-06-wip", "qmux-02.moq-lite-05"];
+    await using usual = await startPostern(["--auth-public", ""]);
+    assert.equal((await knock(`${usual.url}/`, offered)).chosen, "qmux-02.moq-lite-05");
+    assert.equal((await knock(`${usual.url}/`, offered.slice(0, 1))).status, 400);
+    await using bold = await startPostern(["--auth-public", "", "--live-moq-lite-draft"]);
+    assert.equal((await knock(`${bold.url}/`, offered)).chosen, "qmux-02.moq-lite-06-wip");
+  });
+
   test("leaves the mailbox its paths: a WebSocket asked for there is told to use the API", async () => {
     await using both = await startPostern(["--auth-public", ""]);
     for (const path of ["/v2", "/v2/", "/v2/send", "/v2/ohttp?jwt=x", "/federation/../v2", "/federation/"]) {

@@ -139,6 +139,12 @@ const recentLinks: readonly Link[] = [
     datagrams: "to ours",
   },
   {
+    // It does not know the draft, so that they meet on what both know.
+    name: "ours dials, WebSocket, a draft offered",
+    theirs: [],
+    ours: ["--cluster-root", theirs.href, "--live-moq-lite-draft"],
+  },
+  {
     name: "ours dials, TCP",
     theirs: ["--listen-tcp-bind", overUdp.theirs],
     ours: ["--cluster-root", `tcp://${overUdp.theirs}`],

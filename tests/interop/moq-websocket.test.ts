@@ -8,7 +8,9 @@ import { openRelay } from "./live/open-relay.ts";
 
 const subprotocols = [
   ...["qmux-02", "qmux-01", "qmux-00"].flatMap((framing) =>
-    ["moq-lite-05", "moq-lite-04", "moq-lite-03", "moql"].map((version) => `${framing}.${version}`),
+    ["moq-lite-06-wip", "moq-lite-05", "moq-lite-04", "moq-lite-03", "moql"].map(
+      (version) => `${framing}.${version}`,
+    ),
   ),
   "qmux-02",
   "qmux-01",

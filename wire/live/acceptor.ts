@@ -1,5 +1,6 @@
 import type { Instant } from "#core/clock.ts";
 import type { Transport } from "./transport.ts";
+import type { ProtocolName } from "./version.ts";
 
 /** How a session comes, in the words of the original relay. */
 export type TransportKind = "quic" | "websocket" | "tcp" | "unix";
@@ -31,6 +32,8 @@ export interface Knock {
 
 /** What a listening edge needs of live: `admit` before the handshake is answered, then `accept`. */
 export interface LiveAcceptor<Admission> {
+  /** The versions it takes, what it likes best first; `protocolNames` where it does not say. */
+  readonly names?: readonly ProtocolName[];
   /** Rejects with `RelayError`, whose status and sentence the client is told. */
   admit(knock: Knock): Promise<Admission>;
   accept(transport: Transport, admission: Admission): void;

@@ -7,10 +7,13 @@ import {
   decodeAnnouncement,
   decodeAnnounceOk,
   decodeAnnounceRequest,
+  decodeNumberedAnnouncement,
   encodeAnnounceInit,
   encodeAnnouncement,
   encodeAnnounceOk,
   encodeAnnounceRequest,
+  encodeNumberedAnnouncement,
+  type NumberedAnnouncement,
 } from "./announce.ts";
 import { LiveProtocolError } from "./error-code.ts";
 import { decodeGoaway, decodeGroupHeader, encodeGoaway, encodeGroupStart } from "./group.ts";
@@ -43,9 +46,17 @@ import {
   encodeTrackInfo,
   encodeTrackName,
 } from "./track.ts";
-import { chooseSubprotocol, type LiteVersion, liteSetupVersions, setupVersions } from "./version.ts";
+import {
+  chooseSubprotocol,
+  type LiteVersion,
+  liteSetupVersions,
+  namesWithDrafts,
+  setupVersions,
+  subprotocolsOf,
+  versionName,
+} from "./version.ts";
 
-const versions: LiteVersion[] = [1, 2, 3, 4, 5];
+const versions: LiteVersion[] = [1, 2, 3, 4, 5, 6];
 const same = (bytes: Uint8Array, text: string) => assert.equal(toHex(bytes), text.replaceAll(" ", ""));
 
 /** The body of a message, as a stream would hand it over. */
@@ -82,6 +93,24 @@ describe("messages of moq-lite, as published clients write them", () => {
     same(encodeAnnouncement(ended, 5), "06 00 0363616d 00");
     same(encodeAnnounceInit(["cam"]), "05 01 0363616d");
     same(encodeAnnounceOk(7n, 1), "02 07 01");
+  });
+
+  test("announcements of 06 have numbers and a price, and its setup says who sends it", () => {
+    const way = { hops: [7n, 9n], cost: 0 };
+    same(encodeAnnounceRequest({ prefix: "room", excludeHop: 7n }, 6), "05 04726f6f6d");
+    same(encodeNumberedAnnouncement({ kind: "start", suffix: "cam", ...way }), "00 08 0363616d 02 07 09 00");
+    same(encodeNumberedAnnouncement({ kind: "end", number: 3 }), "01 01 03");
+    same(
+      encodeNumberedAnnouncement({ kind: "update", number: 3, hops: [7n], cost: 70 }),
+      "02 05 03 01 07 4046",
+    );
+    same(encodeSetup({ cost: 3, origin: 7n }), "07 02 040103 050107");
+    assert.deepEqual(decodeSetup(hex("02 040103 050107")), { cost: 3, origin: 7n });
+    // Dearer than we can count is as dear as can be.
+    const dear = decodeNumberedAnnouncement(2, hex("00 00 ffffffffffffffff"));
+    assert.deepEqual(dear, { kind: "update", number: 0, hops: [], cost: Number.MAX_SAFE_INTEGER });
+    assert.throws(() => decodeNumberedAnnouncement(3, hex("00")), { code: 5 });
+    assert.throws(() => decodeNumberedAnnouncement(0, hex("00 21 00")), { code: 5 });
   });
 
   test("subscriptions of every version and their answers", () => {
@@ -148,6 +177,12 @@ describe("the choice of a subprotocol", () => {
     assert.equal(chooseSubprotocol(["qmux-01.moqt-20", "webtransport"])?.version, 20);
     assert.equal(chooseSubprotocol(["qmux-00.moqt-18", "webtransport"])?.framing, "webtransport");
     assert.equal(chooseSubprotocol(["qmux-09.moq-lite-05"]), undefined);
+    const draft = ["qmux-02.moq-lite-05", "qmux-00.moq-lite-06-wip"];
+    assert.equal(chooseSubprotocol(draft)?.version, 5);
+    assert.equal(chooseSubprotocol(draft.slice(1)), undefined);
+    const chosen = chooseSubprotocol(draft, subprotocolsOf(namesWithDrafts));
+    assert.deepEqual(chosen, { name: draft[1], framing: "qmux-00", version: 6 });
+    assert.equal(versionName(chosen.version!), "moq-lite-06-wip");
   });
 });
 
@@ -197,7 +232,8 @@ describe("what is encoded decodes to itself", () => {
             );
             const kept = version >= 4 ? hops : version === 3 ? hops.map(() => 0n) : [];
             assert.deepEqual(decoded, { active, suffix, hops: kept });
-            const request = { prefix: suffix, excludeHop: version >= 4 ? excludeHop : 0n };
+            const excludes = version === 4 || version === 5;
+            const request = { prefix: suffix, excludeHop: excludes ? excludeHop : 0n };
             assert.deepEqual(
               decodeAnnounceRequest(bodyOf(encodeAnnounceRequest(request, version)), version),
               request,
@@ -240,7 +276,16 @@ describe("what is encoded decodes to itself", () => {
             subscribeId: number,
             sequence: priority,
           });
-          const setup = { role: "publisher", path: broadcast } as const;
+          const announcements: NumberedAnnouncement[] = [
+            { kind: "start", suffix: broadcast, hops: [origin], cost: number },
+            { kind: "end", number },
+            { kind: "update", number, hops: [origin, origin], cost: priority },
+          ];
+          for (const announcement of announcements) {
+            const whole = encodeNumberedAnnouncement(announcement);
+            assert.deepEqual(decodeNumberedAnnouncement(whole[0]!, bodyOf(whole.subarray(1))), announcement);
+          }
+          const setup = { role: "publisher", path: broadcast, cost: number, origin } as const;
           assert.deepEqual(decodeSetup(bodyOf(encodeSetup(setup))), setup);
         },
       ),
@@ -255,6 +300,7 @@ describe("whatever bytes come", () => {
     decodeSetup,
     decodeAnnounceInit,
     decodeAnnounceOk,
+    (bytes) => decodeNumberedAnnouncement(bytes[0] ?? 0, bytes.subarray(1)),
     decodeTrackName,
     decodeTrackInfo,
     decodeFetch,

@@ -1,5 +1,6 @@
 import { concatBytes } from "#core/bytes.ts";
 import { setupTokenParameter } from "../privacy-pass/codepoints.ts";
+import { decodeCost } from "./announce.ts";
 import { Decoder } from "./decoder.ts";
 import { Encoder, encodeMessage } from "./encoder.ts";
 import { LiveProtocolError, liveError } from "./error-code.ts";
@@ -108,7 +109,7 @@ export function decodeServerSetup<Version extends LiveVersion>(
   return known.version;
 }
 
-/** SETUP of moq-lite 05: what each side says of itself, once. */
+/** SETUP of moq-lite 05 and 06: what each side says of itself, once. */
 export interface Setup {
   /** What the client will do; absent means both. */
   role?: "publisher" | "subscriber";
@@ -116,11 +117,17 @@ export interface Setup {
   path?: string;
   /** Answers Probe streams. */
   reports?: boolean;
+  /** What a subscriber pays for a crossing of the link (06); absent means 1. */
+  cost?: number;
+  /** The sender among the hops of an announcement (06); absent or 0: it is never among them. */
+  origin?: bigint;
 }
 
 const setupProbe = 1;
 const setupPath = 2;
 const setupRole = 3;
+const setupCost = 4;
+const setupOrigin = 5;
 
 export function decodeSetup(body: Uint8Array): Setup {
   const from = new Decoder(body);
@@ -135,6 +142,8 @@ export function decodeSetup(body: Uint8Array): Setup {
     const value = new Decoder(from.bytes());
     if (id === BigInt(setupPath)) setup.path = new TextDecoder().decode(value.rest());
     if (id === BigInt(setupRole)) setup.role = decodeRole(value.varint());
+    if (id === BigInt(setupCost)) setup.cost = decodeCost(value);
+    if (id === BigInt(setupOrigin)) setup.origin = value.bigVarint();
   }
   from.end();
   return setup;
@@ -146,12 +155,14 @@ function decodeRole(value: number): "publisher" | "subscriber" {
   throw new LiveProtocolError("an unknown role");
 }
 
-export function encodeSetup({ role, path, reports = false }: Setup = {}): Uint8Array {
+export function encodeSetup({ role, path, reports = false, cost, origin }: Setup = {}): Uint8Array {
   const parameters: [id: number, value: Uint8Array][] = [];
   if (reports) parameters.push([setupProbe, new Encoder().varint(1).finish()]);
   if (path !== undefined) parameters.push([setupPath, new TextEncoder().encode(path)]);
   if (role !== undefined)
     parameters.push([setupRole, new Encoder().varint(role === "publisher" ? 1 : 2).finish()]);
+  if (cost !== undefined) parameters.push([setupCost, new Encoder().varint(cost).finish()]);
+  if (origin !== undefined) parameters.push([setupOrigin, new Encoder().bigVarint(origin).finish()]);
   return encodeMessage((body) => {
     body.varint(parameters.length);
     for (const [id, value] of parameters) body.varint(id).bytes(value);

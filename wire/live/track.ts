@@ -7,7 +7,7 @@ export interface TrackName {
   track: string;
 }
 
-/** What a publisher says of a track, once; it never changes (05). */
+/** What a publisher says of a track, once; it never changes (05 and later). */
 export interface TrackInfo {
   priority: number;
   ordered: boolean;
@@ -44,7 +44,7 @@ export function decodeTrackInfo(bytes: Uint8Array): TrackInfo {
   return info;
 }
 
-/** One group of a track, wanted as bare frames (05). */
+/** One group of a track, wanted as bare frames (05 and later). */
 export interface Fetch extends TrackName {
   priority: number;
   group: number;

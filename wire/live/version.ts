@@ -1,5 +1,5 @@
-/** A version of moq-lite. */
-export type LiteVersion = 1 | 2 | 3 | 4 | 5;
+/** A version of moq-lite; 6 is the draft that `@moq/net` calls `moq-lite-06-wip`. */
+export type LiteVersion = 1 | 2 | 3 | 4 | 5 | 6;
 
 /** A draft of the IETF's moq-transport. */
 export type IetfDraft = 14 | 15 | 16 | 17 | 18 | 19 | 20;
@@ -10,8 +10,12 @@ export type LiveVersion = LiteVersion | IetfDraft;
 export const isIetf = (version: LiveVersion): version is IetfDraft => version >= 14;
 
 /** What a version is called where people read of it, as the original relay writes it. */
-export const versionName = (version: LiveVersion): string =>
-  isIetf(version) ? `moq-transport-${version}` : `moq-lite-0${version}`;
+export const versionName = (version: LiveVersion): string => {
+  if (isIetf(version)) return `moq-transport-${version}`;
+  return version === 6 ? draftName : `moq-lite-0${version}`;
+};
+
+const draftName = "moq-lite-06-wip";
 
 /** What the first message of a session of this version may bring; without a version it chooses one, too. */
 export const setupOf = (
@@ -25,7 +29,7 @@ export const setupOf = (
 export type Framing = "qmux-02" | "qmux-01" | "qmux-00" | "webtransport";
 
 /**
- * How the frames of a group are written. Class A (moq-lite 01 to 04) is size and payload; B (05) has a timestamp in
+ * How the frames of a group are written. Class A (moq-lite 01 to 04) is size and payload; B (05, 06) has a timestamp in
  * front; C are the objects of moq-transport up to 16; D those of 17 and later, with a timestamp among their properties.
  */
 export type FrameClass = "A" | "B" | "C" | "D";
@@ -75,6 +79,9 @@ export const protocolNames: readonly ProtocolName[] = [
   { name: "moq-00", version: 14 },
 ];
 
+/** The same with those that are not final, and only spoken where somebody asks for it. */
+export const namesWithDrafts: readonly ProtocolName[] = [{ name: draftName, version: 6 }, ...protocolNames];
+
 /** Those of moq-lite alone. */
 export const liteNames: readonly (ProtocolName & { version: LiteVersion | undefined })[] =
   protocolNames.filter(
@@ -92,14 +99,17 @@ export interface Subprotocol {
 const framingsOf = (version: LiveVersion | undefined): readonly Framing[] =>
   version !== undefined && version >= 18 ? laterFramings : framings;
 
-/** All we speak over WebSocket, what we like best first. */
-export const subprotocols: readonly Subprotocol[] = [
-  ...protocolNames.flatMap(({ name, version }) =>
+/** What `names` are over WebSocket, in their order, with those that have no version. */
+export const subprotocolsOf = (names: readonly ProtocolName[]): readonly Subprotocol[] => [
+  ...names.flatMap(({ name, version }) =>
     framingsOf(version).map((framing) => ({ name: `${framing}.${name}`, framing, version })),
   ),
   ...framings.map((framing) => ({ name: framing, framing, version: undefined })),
   { name: "webtransport", framing: "webtransport", version: undefined },
 ];
+
+/** All we speak over WebSocket, what we like best first. */
+export const subprotocols = subprotocolsOf(protocolNames);
 
 /** Those of moq-lite alone. */
 export const liteSubprotocols: readonly (Subprotocol & { version: LiteVersion | undefined })[] =
@@ -109,9 +119,9 @@ export const liteSubprotocols: readonly (Subprotocol & { version: LiteVersion | 
   );
 
 /** The first of ours that the client offers; `undefined` if it offers none we know. */
-export function chooseSubprotocol(offered: Iterable<string>): Subprotocol | undefined {
+export function chooseSubprotocol(offered: Iterable<string>, ours = subprotocols): Subprotocol | undefined {
   const offers = new Set(offered);
-  return subprotocols.find((known) => offers.has(known.name));
+  return ours.find((known) => offers.has(known.name));
 }
 
 /** What a client speaks that offers nothing at all. */

@@ -18,6 +18,7 @@ export class NamespaceAnnouncements implements Announcements {
   readonly carriesHops: boolean;
   /** Where hops are told, a second NAMESPACE of the same name tells the new way. */
   readonly replaces: boolean;
+  readonly carriesCost = false;
   readonly #request: Request;
   readonly #draft: Draft;
   readonly #originId: bigint;
@@ -57,6 +58,7 @@ export class NamespaceAnnouncements implements Announcements {
 export class RequestedAnnouncements implements Announcements {
   readonly carriesHops = false;
   readonly replaces = false;
+  readonly carriesCost = false;
   readonly #request: Request;
   readonly #draft: Draft;
   readonly #requests: Requests;

@@ -6,13 +6,15 @@ import type { Grant } from "#modes/live/grant.ts";
 import { defaultLiveLimits, type LiveLimits } from "#modes/live/limits.ts";
 import { normalizePath } from "#modes/live/path.ts";
 import { Relay } from "#modes/live/relay.ts";
+import { namesWithDrafts } from "#wire/live/version.ts";
 
-/** A relay on a port of its own, open to everybody. */
+/** A relay on a port of its own, open to everybody and to every version. */
 export async function openRelay(limits: Partial<LiveLimits> = {}) {
   const clock = systemClock();
   const relay = new Relay(clock, systemEntropy, { ...defaultLiveLimits, ...limits });
   const webSocket = new LiveWebSocket<Grant>(
     {
+      names: namesWithDrafts,
       admit: async ({ path }) => ({
         root: normalizePath(path) ?? "",
         put: [""],
