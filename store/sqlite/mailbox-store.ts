@@ -200,13 +200,16 @@ class SqliteMailboxStore implements MailboxStore {
     createdAt?: number,
   ): Promise<PutOutcome> {
     if (!isMailboxName(mailbox)) throw new TypeError("not a mailbox name");
-    if (this.#outcomeOf(mailbox, data.byteLength) !== "stored") {
-      // What expired takes no room: drop it and look again.
+    let outcome = this.#outcomeOf(mailbox, data.byteLength);
+    if (outcome !== "stored") {
+      // What expired takes no room: drop it and look again, first here, then everywhere.
       const { expired } = secondsOf(now, this.#limits.blobTtlMs);
-      const ofThis = this.#blobsOf(mailbox);
-      const dropped = await this.#drop(mailbox, `${ofMailbox} AND created_at <= ?`, [...ofThis, expired]);
-      if (dropped === 0) await this.#sweepRows(now);
-      const outcome = this.#outcomeOf(mailbox, data.byteLength);
+      await this.#drop(mailbox, `${ofMailbox} AND created_at <= ?`, [...this.#blobsOf(mailbox), expired]);
+      outcome = this.#outcomeOf(mailbox, data.byteLength);
+      if (outcome === "storage-full") {
+        await this.#sweepRows(now);
+        outcome = this.#outcomeOf(mailbox, data.byteLength);
+      }
       if (outcome !== "stored") return outcome;
     }
     await this.#insert(mailbox, blobId, data, now, createdAt);
