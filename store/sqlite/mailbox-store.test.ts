@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { after, test } from "node:test";
 import type { MailboxLimits } from "#store/contract/mailbox-store.ts";
 import { mailboxStoreSuite } from "#store/contract/mailbox-store-suite.ts";
@@ -42,6 +43,20 @@ test("what was stored is there after closing and opening again, totals and order
   );
   assert.equal(store.getRecord("offer", "123456", now)!.value.byteLength, 7);
   assert.equal(await store.remove(undefined, "one", now), true);
+});
+
+test("opening again changes no table and no trigger", async () => {
+  const path = join(folder, "unchanged.db");
+  const schemaVersion = async () => {
+    await (await openSqliteMailboxStore({ path, findById: false, recentMax: 0 }, limits))[
+      Symbol.asyncDispose
+    ]();
+    const database = new DatabaseSync(path, { readOnly: true });
+    const version = database.prepare("PRAGMA schema_version").get()!.schema_version;
+    database.close();
+    return version;
+  };
+  assert.equal(await schemaVersion(), await schemaVersion());
 });
 
 test("a removed blob's bytes are in no file after a sweep", async () => {

@@ -28,10 +28,16 @@ const countsKept = 65_536;
 // Blobs lie in order of arrival, so that a send touches the end of the table, and expiry its beginning. `place` is the
 // index by mailbox, filled a bucket at a time (decision 0015). A blob that goes takes its place with it, and the counts
 // of the bucket move with the places, in the same transaction: nothing is ever counted.
+// What an older layout had is dropped under its own names: once that is done, opening writes nothing.
 const schema = `
   DROP INDEX IF EXISTS blob_of_mailbox;
   DROP TRIGGER IF EXISTS blob_came;
+  DROP TRIGGER IF EXISTS blob_went;
+  DROP TRIGGER IF EXISTS record_came;
+  DROP TRIGGER IF EXISTS record_changed;
+  DROP TRIGGER IF EXISTS record_went;
   DROP TABLE IF EXISTS mailbox;
+  DROP TABLE IF EXISTS total;
   CREATE TABLE IF NOT EXISTS blob (
     position INTEGER PRIMARY KEY,
     mailbox BLOB NOT NULL,
@@ -68,28 +74,24 @@ const schema = `
     only INTEGER PRIMARY KEY CHECK (only = 1),
     bytes INTEGER NOT NULL
   ) STRICT;
-  INSERT OR IGNORE INTO record_total SELECT 1, coalesce(sum(length(key) + length(value)), 0) FROM record;
-  DROP TRIGGER IF EXISTS blob_went;
-  CREATE TRIGGER blob_went AFTER DELETE ON blob BEGIN
+  INSERT OR IGNORE INTO record_total SELECT 1, coalesce(sum(length(key) + length(value)), 0) FROM record
+    WHERE NOT EXISTS (SELECT 1 FROM record_total);
+  CREATE TRIGGER IF NOT EXISTS blob_leaves_place AFTER DELETE ON blob BEGIN
     DELETE FROM place WHERE mailbox = old.mailbox AND position = old.position;
   END;
   CREATE TRIGGER IF NOT EXISTS place_went AFTER DELETE ON place BEGIN
     UPDATE bucket SET blobs = blobs - 1, bytes = bytes - old.size - ${blobOverheadBytes}
       WHERE first_byte = substr(old.mailbox, 1, 1);
   END;
-  DROP TRIGGER IF EXISTS record_came;
-  DROP TRIGGER IF EXISTS record_changed;
-  DROP TRIGGER IF EXISTS record_went;
-  CREATE TRIGGER record_came AFTER INSERT ON record BEGIN
+  CREATE TRIGGER IF NOT EXISTS record_counts_in AFTER INSERT ON record BEGIN
     UPDATE record_total SET bytes = bytes + length(new.key) + length(new.value);
   END;
-  CREATE TRIGGER record_changed AFTER UPDATE ON record BEGIN
+  CREATE TRIGGER IF NOT EXISTS record_counts_anew AFTER UPDATE ON record BEGIN
     UPDATE record_total SET bytes = bytes + length(new.value) - length(old.value);
   END;
-  CREATE TRIGGER record_went AFTER DELETE ON record BEGIN
+  CREATE TRIGGER IF NOT EXISTS record_counts_out AFTER DELETE ON record BEGIN
     UPDATE record_total SET bytes = bytes - length(old.key) - length(old.value);
   END;
-  DROP TABLE IF EXISTS total;
 `;
 
 const insertBlob = "INSERT INTO blob VALUES (?, ?, ?, ?, ?, ?)";
@@ -164,8 +166,8 @@ class SqliteMailboxStore implements MailboxStore {
   /** The bucket that is indexed next, and how many blobs are on their way to the index. */
   #nextBucket = 0;
   #indexing = 0;
-  /** Removals under way in each bucket, and those that may touch any. */
-  readonly #dropping = new Array<number>(bucketCount).fill(0);
+  /** Removals and indexing under way in each bucket, and removals that may touch any: it is not indexed meanwhile. */
+  readonly #busy = new Array<number>(bucketCount).fill(0);
   #sweeping = 0;
 
   constructor(writer: SqliteWriter, reader: DatabaseSync, limits: MailboxLimits, recentMax: number) {
@@ -398,7 +400,7 @@ class SqliteMailboxStore implements MailboxStore {
       const bucket = this.#nextBucket;
       this.#nextBucket = (bucket + 1) % bucketCount;
       // What is being removed must not come to the index afterwards, and nobody knows yet whether it will be removed.
-      if (this.#sweeping > 0 || this.#dropping[bucket]! > 0) continue;
+      if (this.#sweeping > 0 || this.#busy[bucket]! > 0) continue;
       this.#index(bucket).catch(() => {
         // Its blobs stay where they are, and whoever sends hears that storage does not work.
       });
@@ -411,8 +413,7 @@ class SqliteMailboxStore implements MailboxStore {
     const bytes = blobs.reduce((sum, { size }) => sum + size + blobOverheadBytes, 0);
     const rows = JSON.stringify(blobs.map(({ mailbox, position, size }) => [mailbox, position, size]));
     this.#indexing += blobs.length;
-    // Until this is over it is as if something were removed: the bucket is not indexed twice.
-    this.#dropping[bucket]!++;
+    this.#busy[bucket]!++;
     try {
       await this.#writer.write(
         [indexBlobs, [rows]],
@@ -420,7 +421,7 @@ class SqliteMailboxStore implements MailboxStore {
       );
     } finally {
       this.#indexing -= blobs.length;
-      this.#dropping[bucket]!--;
+      this.#busy[bucket]!--;
     }
     for (const { mailbox, size } of this.#recent.indexed(bucket, upTo)) {
       const held = this.#counts.get(mailbox);
@@ -506,14 +507,14 @@ class SqliteMailboxStore implements MailboxStore {
   async #removing(mailbox: string | undefined, ...statements: Sql[]): Promise<Returned> {
     const bucket = mailbox === undefined ? undefined : bucketOf(mailbox);
     if (bucket === undefined) this.#sweeping++;
-    else this.#dropping[bucket]!++;
+    else this.#busy[bucket]!++;
     try {
       const returned = await this.#writer.writeReturning(...statements);
       this.#forget(returned.rows);
       return returned;
     } finally {
       if (bucket === undefined) this.#sweeping--;
-      else this.#dropping[bucket]!--;
+      else this.#busy[bucket]!--;
     }
   }
 
