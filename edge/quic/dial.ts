@@ -2,14 +2,9 @@ import type { Clock } from "#core/clock.ts";
 import { type ProtocolName, protocolNames } from "#wire/live/version.ts";
 import { protocolOf } from "./quic-native.ts";
 import { QuicSession } from "./quic-session.ts";
-import { loadQuiche } from "./quiche-library.ts";
+import { connectionConfig, loadQuiche, type QuicLimits, streamCodes } from "./quiche-library.ts";
 
-export interface QuicDialOptions {
-  connectionWindowBytes: number;
-  streamWindowBytes: number;
-  streamsMax: number;
-  idleTimeoutMs: number;
-  pingIntervalMs: number;
+export interface QuicDialOptions extends QuicLimits {
   /** Who may have signed the other side's certificate, in PEM. */
   ca: readonly string[];
   /** The versions to offer, what we like best first; all that are final where it is left out. */
@@ -44,19 +39,9 @@ export async function dialQuic(
       ca: [...options.ca],
       verifyPeer: true,
       applicationProtos: names.map(({ name }) => name),
-      maxIdleTimeout: options.idleTimeoutMs,
-      keepAliveIntervalTime: options.pingIntervalMs,
-      initialMaxData: options.connectionWindowBytes,
-      initialMaxStreamDataBidiLocal: options.streamWindowBytes,
-      initialMaxStreamDataBidiRemote: options.streamWindowBytes,
-      initialMaxStreamDataUni: options.streamWindowBytes,
-      initialMaxStreamsBidi: options.streamsMax,
-      initialMaxStreamsUni: options.streamsMax,
-      enableDgram: [true, 1000, 1000],
-      readableChunkSize: 16_384,
+      ...connectionConfig(options),
     },
-    reasonToCode: (_type, reason) => (typeof reason === "number" ? reason : 0),
-    codeToReason: (_type, code) => code,
+    ...streamCodes,
     logger: quic.logger,
   });
   const cancel = clock.after(options.connectTimeoutMs, () => dialled.cancel(new Error("no answer in time")));

@@ -40,5 +40,33 @@ function adaptConnections(connections: typeof QUICConnection, running: symbol): 
   };
 }
 
+export interface QuicLimits {
+  readonly connectionWindowBytes: number;
+  readonly streamWindowBytes: number;
+  readonly streamsMax: number;
+  readonly idleTimeoutMs: number;
+  readonly pingIntervalMs: number;
+}
+
+/** What a connection is configured with on either side. */
+export const connectionConfig = (limits: QuicLimits) => ({
+  maxIdleTimeout: limits.idleTimeoutMs,
+  keepAliveIntervalTime: limits.pingIntervalMs,
+  initialMaxData: limits.connectionWindowBytes,
+  initialMaxStreamDataBidiLocal: limits.streamWindowBytes,
+  initialMaxStreamDataBidiRemote: limits.streamWindowBytes,
+  initialMaxStreamDataUni: limits.streamWindowBytes,
+  initialMaxStreamsBidi: limits.streamsMax,
+  initialMaxStreamsUni: limits.streamsMax,
+  enableDgram: [true, 1000, 1000] as [boolean, number, number],
+  readableChunkSize: 16_384,
+});
+
+/** Codes of streams are the numbers they were given as reasons. */
+export const streamCodes = {
+  reasonToCode: (_type: string, reason?: unknown) => (typeof reason === "number" ? reason : 0),
+  codeToReason: (_type: string, code: number) => code,
+};
+
 /** The binding wants plain buffers of its own. */
 export const exactBuffer = (bytes: Uint8Array): ArrayBuffer => new Uint8Array(bytes).buffer;

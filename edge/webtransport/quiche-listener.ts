@@ -4,7 +4,7 @@ import type { LiveAcceptor } from "#wire/live/acceptor.ts";
 import { protocolNames } from "#wire/live/version.ts";
 import { acceptQuic } from "../quic/accept.ts";
 import { protocolOf } from "../quic/quic-native.ts";
-import { exactBuffer, loadQuiche } from "../quic/quiche-library.ts";
+import { connectionConfig, exactBuffer, loadQuiche, streamCodes } from "../quic/quiche-library.ts";
 import { certificateHash } from "../tls/certificates.ts";
 import { closeGraceMs, H3Connection, h3NoError } from "./h3-connection.ts";
 import {
@@ -48,19 +48,9 @@ export async function listenQuiche<Admission>(
         cert: options.certificate.cert,
         verifyPeer: false,
         applicationProtos: ["h3", ...(withoutHttp ? names.map(({ name }) => name) : [])],
-        maxIdleTimeout: options.idleTimeoutMs,
-        keepAliveIntervalTime: options.pingIntervalMs,
-        initialMaxData: options.connectionWindowBytes,
-        initialMaxStreamDataBidiLocal: options.streamWindowBytes,
-        initialMaxStreamDataBidiRemote: options.streamWindowBytes,
-        initialMaxStreamDataUni: options.streamWindowBytes,
-        initialMaxStreamsBidi: options.streamsMax,
-        initialMaxStreamsUni: options.streamsMax,
-        enableDgram: [true, 1000, 1000],
-        readableChunkSize: 16_384,
+        ...connectionConfig(options),
       },
-      reasonToCode: (_type, reason) => (typeof reason === "number" ? reason : 0),
-      codeToReason: (_type, code) => code,
+      ...streamCodes,
       logger: quic.logger,
     });
     server.addEventListener(quic.events.EventQUICServerConnection.name, (event) => {
