@@ -171,7 +171,7 @@ for (const size of sizes) {
   const path = folder.file("mailbox.db");
   let ids: string[];
   {
-    await using store = await openSqliteMailboxStore({ path, findById: false, recentMax: 32_768 }, limits);
+    await using store = await openSqliteMailboxStore({ path, findById: false, recentMax: 65_536 }, limits);
     ids = await fill(store, mailboxes, 0, size);
     const put = (n: number) => store.put(pick(mailboxes, n), randomUUID(), data, Date.now());
     report("store: send", size, await rate(perPhase, inFlight, put));

@@ -64,7 +64,7 @@ export const mailboxOptions = {
     also: { env: ["RELAY_MAX_STORAGE_BYTES"] },
   }),
   mailboxRecentMax: integer({
-    default: 32_768,
+    default: 65_536,
     atLeast: 0,
     atMost: 1_000_000,
     doc: "Messages whose place is kept in memory, some 250 bytes each, before it goes to the index on disk. More makes sending cheaper and the start slower.",

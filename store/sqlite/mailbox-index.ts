@@ -1,3 +1,5 @@
+import { blobOverheadBytes } from "#store/contract/mailbox-store.ts";
+
 /** A blob that the index on disk does not have yet. */
 export interface RecentBlob {
   readonly position: number;
@@ -6,8 +8,16 @@ export interface RecentBlob {
   readonly size: number;
   /** Whole seconds since 1970. */
   readonly createdAt: number;
-  /** On disk, and so to be seen. */
-  committed: boolean;
+  /** On its way to disk; there, and so to be seen; or not there any more. */
+  state: "sent" | "committed" | "gone";
+}
+
+/** What a mailbox has that the index on disk does not have yet. */
+export interface RecentMailbox {
+  /** In order, those on their way to disk included. */
+  readonly blobs: readonly RecentBlob[];
+  /** Of all of them, with `blobOverheadBytes` for each. */
+  readonly bytes: number;
 }
 
 /** What a mailbox holds; bytes with `blobOverheadBytes` for each blob. */
@@ -20,10 +30,24 @@ export interface Held {
 export const bucketCount = 256;
 
 export function bucketOf(mailbox: string): number {
-  return Number.parseInt(mailbox.slice(0, 2), 16);
+  return digit(mailbox.charCodeAt(0)) * 16 + digit(mailbox.charCodeAt(1));
 }
 
-const none: readonly RecentBlob[] = [];
+function digit(code: number): number {
+  return code <= 0x39 ? code - 0x30 : code - 0x57;
+}
+
+const none: RecentMailbox = { blobs: [], bytes: 0 };
+
+interface OpenMailbox extends RecentMailbox {
+  readonly blobs: RecentBlob[];
+  bytes: number;
+}
+
+/** What a blob counts for. */
+function bytesOf(blob: RecentBlob): number {
+  return blob.size + blobOverheadBytes;
+}
 
 /**
  * The part of the mailboxes' index that is still in memory.
@@ -33,7 +57,7 @@ const none: readonly RecentBlob[] = [];
  * pages. What is noted here can be read again from the blobs themselves: all those beyond the bucket's `indexedTo`.
  */
 export class RecentBlobs {
-  readonly #buckets = Array.from({ length: bucketCount }, () => new Map<string, RecentBlob[]>());
+  readonly #buckets = Array.from({ length: bucketCount }, () => new Map<string, OpenMailbox>());
   readonly #indexedTo: number[];
   #committed = 0;
 
@@ -52,52 +76,58 @@ export class RecentBlobs {
     return this.#indexedTo[bucketOf(mailbox)]!;
   }
 
-  /** This mailbox's blobs in order, those on their way to disk included. */
-  of(mailbox: string): readonly RecentBlob[] {
+  of(mailbox: string): RecentMailbox {
     return this.#buckets[bucketOf(mailbox)]!.get(mailbox) ?? none;
   }
 
   /** Its position is higher than any before. */
   add(blob: RecentBlob): void {
     const bucket = this.#buckets[bucketOf(blob.mailbox)]!;
-    const blobs = bucket.get(blob.mailbox);
-    if (blobs) blobs.push(blob);
-    else bucket.set(blob.mailbox, [blob]);
-    if (blob.committed) this.#committed++;
+    const mailbox = bucket.get(blob.mailbox);
+    if (mailbox) {
+      mailbox.blobs.push(blob);
+      mailbox.bytes += bytesOf(blob);
+    } else bucket.set(blob.mailbox, { blobs: [blob], bytes: bytesOf(blob) });
+    if (blob.state === "committed") this.#committed++;
   }
 
   /** A blob that was added before is on disk now, unless it went meanwhile. */
   commit(blob: RecentBlob): void {
-    if (!this.of(blob.mailbox).includes(blob)) return;
-    blob.committed = true;
+    if (blob.state !== "sent") return;
+    blob.state = "committed";
     this.#committed++;
   }
 
   /** False if it was not noted. */
   delete(mailbox: string, position: number): boolean {
     const bucket = this.#buckets[bucketOf(mailbox)]!;
-    const blobs = bucket.get(mailbox);
-    const at = blobs?.findIndex((blob) => blob.position === position) ?? -1;
+    const open = bucket.get(mailbox);
+    const at = open?.blobs.findIndex((blob) => blob.position === position) ?? -1;
     if (at < 0) return false;
-    if (blobs!.splice(at, 1)[0]!.committed) this.#committed--;
-    if (blobs!.length === 0) bucket.delete(mailbox);
+    const [gone] = open!.blobs.splice(at, 1) as [RecentBlob];
+    if (gone.state === "committed") this.#committed--;
+    gone.state = "gone";
+    open!.bytes -= bytesOf(gone);
+    if (open!.blobs.length === 0) bucket.delete(mailbox);
     return true;
   }
 
   /** The blobs of a bucket that are on disk and wait for the index, a mailbox's together, mailboxes in order. */
   committedIn(bucket: number): RecentBlob[] {
     const mailboxes = [...this.#buckets[bucket]!].sort(([a], [b]) => (a < b ? -1 : 1));
-    return mailboxes.flatMap(([, blobs]) => blobs.filter(({ committed }) => committed));
+    return mailboxes.flatMap(([, { blobs }]) => blobs.filter(({ state }) => state === "committed"));
   }
 
   /** The index on disk now has this bucket's blobs up to this position. Gives what is no longer noted here. */
   indexed(bucket: number, upTo: number): RecentBlob[] {
     this.#indexedTo[bucket] = upTo;
     const done: RecentBlob[] = [];
-    for (const [mailbox, blobs] of this.#buckets[bucket]!) {
-      const first = blobs.findIndex(({ position }) => position > upTo);
-      done.push(...blobs.splice(0, first < 0 ? blobs.length : first));
-      if (blobs.length === 0) this.#buckets[bucket]!.delete(mailbox);
+    for (const [name, mailbox] of this.#buckets[bucket]!) {
+      const first = mailbox.blobs.findIndex(({ position }) => position > upTo);
+      const gone = first < 0 ? mailbox.blobs : mailbox.blobs.splice(0, first);
+      done.push(...gone);
+      if (first < 0) this.#buckets[bucket]!.delete(name);
+      else for (const blob of gone) mailbox.bytes -= bytesOf(blob);
     }
     this.#committed -= done.length;
     return done;

@@ -17,8 +17,9 @@ import {
   type StoredRecord,
   secondsOf,
 } from "#store/contract/mailbox-store.ts";
-import { bucketCount, bucketOf, type Held, RecentBlobs } from "./mailbox-index.ts";
-import { durablePragmas, type Returned, type Row, type Sql, SqliteWriter } from "./writer.ts";
+import type { Returned, Row, Sql } from "./batch.ts";
+import { bucketCount, bucketOf, type Held, type RecentBlob, RecentBlobs } from "./mailbox-index.ts";
+import { durablePragmas, SqliteWriter } from "./writer.ts";
 
 /** Rows one commit of a sweep drops at most, so that a large one does not hold up everybody's. */
 const sweepBatch = 500;
@@ -94,10 +95,9 @@ const schema = `
   END;
 `;
 
-const insertBlob = "INSERT INTO blob VALUES (?, ?, ?, ?, ?, ?)";
+const insertBlob = "INSERT INTO blob VALUES (?, unhex(?), ?, ?, ?, ?)";
 const returning = "RETURNING position, mailbox, size";
-/** Bound to an array of mailbox, position and size. */
-const indexBlobs = "INSERT INTO place SELECT unhex(value ->> 0), value ->> 1, value ->> 2 FROM json_each(?)";
+const indexBlob = "INSERT INTO place VALUES (unhex(?), ?, ?)";
 const advanceBucket =
   "UPDATE bucket SET indexed_to = ?, blobs = blobs + ?, bytes = bytes + ? WHERE first_byte = ?";
 /** Of one mailbox, by its name and its recent blobs' positions. */
@@ -141,7 +141,7 @@ export async function openSqliteMailboxStore(
     schema: schema + byId,
   });
   const reader = new DatabaseSync(file.path, { readOnly: true });
-  reader.exec("PRAGMA busy_timeout=5000; PRAGMA cache_size=-65536; PRAGMA query_only=ON");
+  reader.exec("PRAGMA busy_timeout=5000; PRAGMA cache_size=-8000; PRAGMA query_only=ON");
   return new SqliteMailboxStore(writer, reader, limits, file.recentMax);
 }
 
@@ -189,7 +189,7 @@ class SqliteMailboxStore implements MailboxStore {
     for (const row of this.#statement(recent).iterate(Math.min(...indexedTo))) {
       const blob = headOf(hexOf(row.mailbox as Uint8Array), row);
       if (blob.position <= this.#recent.indexedTo(blob.mailbox)) continue;
-      this.#recent.add({ ...blob, committed: true });
+      this.#recent.add({ ...blob, state: "committed" });
       this.#count(1, blob.size + blobOverheadBytes);
     }
   }
@@ -236,8 +236,8 @@ class SqliteMailboxStore implements MailboxStore {
         );
         for (const row of rows) heads.push(headOf(mailbox, row));
       }
-      for (const { position, blobId, size, createdAt, committed } of this.#recent.of(mailbox)) {
-        if (committed && position > after && createdAt > expired) {
+      for (const { position, blobId, size, createdAt, state } of this.#recent.of(mailbox).blobs) {
+        if (state === "committed" && position > after && createdAt > expired) {
           heads.push({ position, blobId, mailbox, size, createdAt });
         }
       }
@@ -378,11 +378,11 @@ class SqliteMailboxStore implements MailboxStore {
     this.#lastSecond = Math.max(this.#lastSecond, Math.floor(now / 1000));
     const createdAt = createdAtAnother ?? this.#lastSecond;
     const [position, size] = [++this.#position, data.byteLength];
-    const blob = { position, mailbox, blobId, createdAt, size, committed: false };
+    const blob: RecentBlob = { position, mailbox, blobId, createdAt, size, state: "sent" };
     this.#recent.add(blob);
     this.#count(1, size + blobOverheadBytes);
     try {
-      await this.#writer.write([insertBlob, [position, nameOf(mailbox), blobId, createdAt, size, data]]);
+      await this.#writer.write([insertBlob, [position, mailbox, blobId, createdAt, size, data]]);
     } catch (error) {
       this.#recent.delete(mailbox, position);
       this.#count(-1, -size - blobOverheadBytes);
@@ -411,12 +411,11 @@ class SqliteMailboxStore implements MailboxStore {
     const blobs = this.#recent.committedIn(bucket);
     const upTo = this.#committed;
     const bytes = blobs.reduce((sum, { size }) => sum + size + blobOverheadBytes, 0);
-    const rows = JSON.stringify(blobs.map(({ mailbox, position, size }) => [mailbox, position, size]));
     this.#indexing += blobs.length;
     this.#busy[bucket]!++;
     try {
       await this.#writer.write(
-        [indexBlobs, [rows]],
+        ...blobs.map(({ mailbox, position, size }): Sql => [indexBlob, [mailbox, position, size]]),
         [advanceBucket, [upTo, blobs.length, bytes, Uint8Array.of(bucket)]],
       );
     } finally {
@@ -454,12 +453,8 @@ class SqliteMailboxStore implements MailboxStore {
       counted = { blobs, bytes: Number(row.bytes) + blobs * blobOverheadBytes };
       this.#counts.set(mailbox, counted);
     }
-    let { blobs, bytes } = counted;
-    for (const { size } of this.#recent.of(mailbox)) {
-      blobs++;
-      bytes += size + blobOverheadBytes;
-    }
-    return { blobs, bytes };
+    const recent = this.#recent.of(mailbox);
+    return { blobs: counted.blobs + recent.blobs.length, bytes: counted.bytes + recent.bytes };
   }
 
   #count(blobs: number, bytes: number): void {
@@ -470,12 +465,14 @@ class SqliteMailboxStore implements MailboxStore {
   /** What `ofMailbox` is bound to: what was sent before this call, on disk or on its way. */
   #blobsOf(mailbox: string): [Uint8Array, string] {
     if (!isMailboxName(mailbox)) return [new Uint8Array(), "[]"];
-    const positions = this.#recent.of(mailbox).map(({ position }) => position);
+    const positions = this.#recent.of(mailbox).blobs.map(({ position }) => position);
     return [nameOf(mailbox), JSON.stringify(positions)];
   }
 
   #findIn(mailbox: string, blobId: string): BlobHead | undefined {
-    const recent = this.#recent.of(mailbox).find((blob) => blob.committed && blob.blobId === blobId);
+    const recent = this.#recent
+      .of(mailbox)
+      .blobs.find((blob) => blob.state === "committed" && blob.blobId === blobId);
     if (recent) return recent;
     const row = this.#get(
       `SELECT position, created_at, blob.size, blob_id FROM place JOIN blob USING (position)

@@ -8,7 +8,8 @@ import type {
   RendezvousStore,
 } from "#store/contract/rendezvous-store.ts";
 import { type ChangeLog, RendezvousState } from "#store/memory/rendezvous-state.ts";
-import { durablePragmas, type Row, type Sql, SqliteWriter } from "./writer.ts";
+import type { Row, Sql } from "./batch.ts";
+import { durablePragmas, SqliteWriter } from "./writer.ts";
 
 const schema = `
   CREATE TABLE IF NOT EXISTS rendezvous (

@@ -1,6 +1,14 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
-import { parentPort, workerData } from "node:worker_threads";
-import type { BatchReply, BatchRequest, BoundStatement, Outcome, Row, WriterSetup } from "./writer.ts";
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import {
+  type Batch,
+  type BatchReply,
+  type BoundStatement,
+  type Outcome,
+  operationsOf,
+  type Row,
+} from "./batch.ts";
+import type { WriterSetup } from "./writer.ts";
 
 // The one connection that writes. Everything that arrived while the last transaction ran goes into the next, so the
 // price of a commit is shared; the event loop of the daemon never waits for the disk.
@@ -58,7 +66,9 @@ function message(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-function commit({ operations }: BatchRequest): BatchReply["results"] {
+/** One outcome for each operation, or the reason it failed. */
+function commit(operations: readonly (readonly BoundStatement[])[]): (Outcome | string)[] {
+  if (operations.length === 0) return [];
   try {
     return transaction(() => operations.map(run));
   } catch (error) {
@@ -74,23 +84,43 @@ function commit({ operations }: BatchRequest): BatchReply["results"] {
   }
 }
 
-parentPort!.on("message", (request: BatchRequest | "close") => {
-  if (request === "close") {
+function read(bound: BoundStatement): Row[] | string {
+  try {
+    return all(bound);
+  } catch (error) {
+    return message(error);
+  }
+}
+
+/** Several batches in one transaction. */
+function carryOut(batches: readonly Batch[]): BatchReply[] {
+  for (const { statements: added } of batches) for (const sql of added) statements.push({ sql });
+  const rows = batches.map(({ reads }) => reads.map(read));
+  const operations = batches.map(operationsOf);
+  const results = commit(operations.flat());
+  let end = 0;
+  return batches.map((_, at) => {
+    const begin = end;
+    end += operations[at]!.length;
+    return { results: results.slice(begin, end), rows: rows[at]! };
+  });
+}
+
+const port: MessagePort = parentPort!;
+
+port.on("message", (first: Batch | "close") => {
+  const batches: Batch[] = [];
+  let message: Batch | "close" | undefined = first;
+  while (message !== undefined && message !== "close") {
+    batches.push(message);
+    message = receiveMessageOnPort(port)?.message;
+  }
+  if (batches.length > 0) port.postMessage(carryOut(batches));
+  if (message === "close") {
     // Closing checkpoints the log; nothing more comes, so the thread ends by itself.
     database.close();
-    parentPort!.close();
-    return;
+    port.close();
   }
-  for (const sql of request.statements) statements.push({ sql });
-  const rows = request.reads.map((read) => {
-    try {
-      return all(read);
-    } catch (error) {
-      return message(error);
-    }
-  });
-  const results = request.operations.length === 0 ? [] : commit(request);
-  parentPort!.postMessage({ results, rows } satisfies BatchReply);
 });
 
-parentPort!.postMessage("open");
+port.postMessage("open");

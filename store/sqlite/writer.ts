@@ -1,11 +1,15 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { RelayError } from "#core/errors.ts";
-
-export type SqlValue = string | number | bigint | null | Uint8Array;
-export type Row = Record<string, SqlValue>;
-/** A statement and what is bound to its `?`s. */
-export type Sql = readonly [sql: string, parameters: readonly SqlValue[]];
+import {
+  BatchBuilder,
+  type BatchReply,
+  type Outcome,
+  type Returned,
+  type Row,
+  type Sql,
+  type SqlValue,
+} from "./batch.ts";
 
 export interface WriterSetup {
   readonly path: string;
@@ -13,31 +17,6 @@ export interface WriterSetup {
   readonly pragmas: readonly string[];
   /** Run at opening; creates what is missing. */
   readonly schema: string;
-}
-
-/** A statement by its number and what is bound to it. */
-export type BoundStatement = readonly [statement: number, parameters: readonly SqlValue[]];
-
-export interface BatchRequest {
-  /** Statements that were never sent before; they are numbered in the order in which they come, from 0 on. */
-  readonly statements: readonly string[];
-  readonly operations: readonly (readonly BoundStatement[])[];
-  readonly reads: readonly BoundStatement[];
-}
-
-/** What an operation did that returns rows: those, and how many rows its other statements changed. */
-export interface Returned {
-  readonly changes: number;
-  readonly rows: readonly Row[];
-}
-
-/** What an operation did: the number of rows it changed, unless it has a statement that returns rows. */
-export type Outcome = number | Returned;
-
-/** One outcome for each operation and read, or the reason it failed. */
-export interface BatchReply {
-  readonly results: readonly (Outcome | string)[];
-  readonly rows: readonly (readonly Row[] | string)[];
 }
 
 /**
@@ -52,36 +31,40 @@ export const durablePragmas: readonly string[] = [
   "journal_size_limit=67108864",
 ];
 
+/** A batch leaves as soon as it has so many operations, even while the thread is busy: then it has no pause after that. */
+const fullBatch = 32;
+
 interface Pending<T> {
   resolve(value: T): void;
   reject(error: unknown): void;
 }
 
+/** Who waits for a batch. */
+interface Waiting {
+  readonly writes: Pending<Outcome>[];
+  readonly reads: Pending<readonly Row[]>[];
+}
+
 /**
  * The single writer of a database file, on a thread of its own: group commit.
  *
- * All that is written while one transaction runs goes into the next one. A promise resolves after the commit that holds
- * its operation, and operations take effect in the order of the calls. Rejects with `storage_unavailable`; then the
+ * All that comes while one transaction runs goes into the next one. A promise resolves after the commit that holds its
+ * operation, and operations take effect in the order of the calls. Rejects with `storage_unavailable`; then the
  * operation did not happen.
  */
 export class SqliteWriter implements AsyncDisposable {
   readonly #worker: Worker;
-  /** Numbers of the statements that the worker knows or is about to. */
-  readonly #numbers = new Map<string, number>();
-  #statements: string[] = [];
-  #operations: (readonly Sql[])[] = [];
-  #writes: Pending<Outcome>[] = [];
-  #reads: Sql[] = [];
-  #readers: Pending<readonly Row[]>[] = [];
-  #running = false;
+  readonly #batch = new BatchBuilder();
+  /** Who waits for what did not leave yet, and for what did, oldest first. */
+  #waiting: Waiting = { writes: [], reads: [] };
+  readonly #left: Waiting[] = [];
   #scheduled = false;
   #ended: RelayError | undefined;
   #idle: (() => void) | undefined;
-  #inFlight: { writes: Pending<Outcome>[]; readers: Pending<readonly Row[]>[] } = { writes: [], readers: [] };
 
   private constructor(worker: Worker) {
     this.#worker = worker;
-    worker.on("message", (reply: BatchReply) => this.#finish(reply));
+    worker.on("message", (replies: BatchReply[]) => this.#finish(replies));
     worker.on("error", (cause) => this.#end(cause));
     worker.on("exit", () => this.#end(undefined));
   }
@@ -108,9 +91,10 @@ export class SqliteWriter implements AsyncDisposable {
   #operate(statements: readonly Sql[]): Promise<Outcome> {
     return new Promise((resolve, reject) => {
       if (this.#ended) return reject(this.#ended);
-      this.#operations.push(statements);
-      this.#writes.push({ resolve, reject });
-      this.#schedule();
+      this.#batch.add(statements);
+      this.#waiting.writes.push({ resolve, reject });
+      if (this.#waiting.writes.length >= fullBatch) this.#leave();
+      else this.#schedule();
     });
   }
 
@@ -118,89 +102,57 @@ export class SqliteWriter implements AsyncDisposable {
   read(sql: string, ...parameters: SqlValue[]): Promise<readonly Row[]> {
     return new Promise((resolve, reject) => {
       if (this.#ended) return reject(this.#ended);
-      this.#reads.push([sql, parameters]);
-      this.#readers.push({ resolve, reject });
+      this.#batch.addRead([sql, parameters]);
+      this.#waiting.reads.push({ resolve, reject });
       this.#schedule();
     });
   }
 
   #schedule(): void {
-    if (this.#running || this.#scheduled) return;
+    if (this.#left.length > 0 || this.#scheduled) return;
     this.#scheduled = true;
     // After this turn's sockets were read: what came together is committed together.
     setImmediate(() => {
       this.#scheduled = false;
-      if (!this.#running) this.#start();
+      if (this.#left.length === 0) this.#leave();
     });
   }
 
-  #start(): void {
-    if (this.#operations.length === 0 && this.#reads.length === 0) {
-      this.#idle?.();
+  #leave(): void {
+    const { writes, reads } = this.#waiting;
+    if (writes.length === 0 && reads.length === 0) {
+      if (this.#left.length === 0) this.#idle?.();
       return;
     }
-    this.#running = true;
-    this.#inFlight = { writes: this.#writes, readers: this.#readers };
-    // All bytes of a batch travel in one piece that is handed over: cloning each array by itself costs more than
-    // inserting it.
-    const bytes = new Uint8Array(bytesIn(this.#operations) + bytesIn([this.#reads]));
-    let end = 0;
-    const pack = (value: SqlValue): SqlValue => {
-      if (!(value instanceof Uint8Array)) return value;
-      const begin = end;
-      bytes.set(value, begin);
-      end += value.byteLength;
-      return bytes.subarray(begin, end);
-    };
-    const bind = ([sql, parameters]: Sql): BoundStatement => [this.#numberOf(sql), parameters.map(pack)];
-    const operations = this.#operations.map((operation) => operation.map(bind));
-    const reads = this.#reads.map(bind);
-    const request: BatchRequest = { statements: this.#statements, operations, reads };
-    this.#statements = [];
-    this.#operations = [];
-    this.#writes = [];
-    this.#reads = [];
-    this.#readers = [];
-    this.#worker.postMessage(request, [bytes.buffer]);
+    const batch = this.#batch.take();
+    this.#left.push(this.#waiting);
+    this.#waiting = { writes: [], reads: [] };
+    this.#worker.postMessage(batch, [batch.bytes.buffer]);
   }
 
-  #numberOf(sql: string): number {
-    let number = this.#numbers.get(sql);
-    if (number === undefined) {
-      number = this.#numbers.size;
-      this.#numbers.set(sql, number);
-      this.#statements.push(sql);
-    }
-    return number;
-  }
-
-  #finish({ results, rows }: BatchReply): void {
-    const { writes, readers } = this.#inFlight;
-    this.#inFlight = { writes: [], readers: [] };
-    this.#running = false;
-    // The next batch starts before the answers of this one are rendered: the disk works meanwhile.
-    this.#start();
-    for (const [at, result] of results.entries()) {
-      if (typeof result !== "string") writes[at]!.resolve(result);
-      else writes[at]!.reject(unavailable(new Error(result)));
-    }
-    for (const [at, found] of rows.entries()) {
-      if (typeof found !== "string") readers[at]!.resolve(found);
-      else readers[at]!.reject(unavailable(new Error(found)));
+  #finish(replies: readonly BatchReply[]): void {
+    const answered = this.#left.splice(0, replies.length);
+    // The next batch leaves before the answers of these are rendered: the disk works meanwhile.
+    if (this.#left.length === 0) this.#leave();
+    for (const [at, { results, rows }] of replies.entries()) {
+      const { writes, reads } = answered[at]!;
+      for (const [n, result] of results.entries()) {
+        if (typeof result !== "string") writes[n]!.resolve(result);
+        else writes[n]!.reject(unavailable(new Error(result)));
+      }
+      for (const [n, found] of rows.entries()) {
+        if (typeof found !== "string") reads[n]!.resolve(found);
+        else reads[n]!.reject(unavailable(new Error(found)));
+      }
     }
   }
 
   #end(cause: unknown): void {
     this.#ended ??= unavailable(cause);
-    const { writes, readers } = this.#inFlight;
-    for (const pending of [...writes, ...readers, ...this.#writes, ...this.#readers])
-      pending.reject(this.#ended);
-    this.#inFlight = { writes: [], readers: [] };
-    this.#operations = [];
-    this.#writes = [];
-    this.#reads = [];
-    this.#readers = [];
-    this.#running = false;
+    for (const { writes, reads } of [...this.#left.splice(0), this.#waiting]) {
+      for (const pending of [...writes, ...reads]) pending.reject(this.#ended);
+    }
+    this.#waiting = { writes: [], reads: [] };
     this.#idle?.();
   }
 
@@ -217,16 +169,6 @@ export class SqliteWriter implements AsyncDisposable {
     this.#worker.postMessage("close");
     await exited;
   }
-}
-
-function bytesIn(operations: readonly (readonly Sql[])[]): number {
-  let total = 0;
-  for (const operation of operations) {
-    for (const [, parameters] of operation) {
-      for (const value of parameters) if (value instanceof Uint8Array) total += value.byteLength;
-    }
-  }
-  return total;
 }
 
 function unavailable(cause: unknown): RelayError {
