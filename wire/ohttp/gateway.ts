@@ -29,7 +29,8 @@ export async function openRequest(key: GatewayKey, capsule: Uint8Array): Promise
   const enc = capsule.slice(headerBytes, headerBytes + kemPublicKeyBytes);
   try {
     const recipient = await aead.suite.createRecipientContext({
-      recipientKey: key.privateKey,
+      // The pair: from a private key alone the library would derive the public one each time.
+      recipientKey: key.keyPair,
       enc: enc.buffer,
       info: requestInfo(capsule.subarray(0, headerBytes)).buffer,
     });

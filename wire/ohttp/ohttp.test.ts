@@ -29,8 +29,8 @@ async function pairOf(privateKey: string, publicKey: string): Promise<CryptoKeyP
 
 const rfcConfig = decodeKeyConfig(bytesOf(rfc.keyConfiguration));
 const rfcKey = async (): Promise<GatewayKey> => {
-  const { privateKey } = await pairOf(rfc.skR, hexOf(rfcConfig.publicKey));
-  return { id: 1, publicKey: rfcConfig.publicKey, privateKey };
+  const keyPair = await pairOf(rfc.skR, hexOf(rfcConfig.publicKey));
+  return { id: 1, publicKey: rfcConfig.publicKey, keyPair };
 };
 
 for (const { aeadId, ...vector } of hpke) {

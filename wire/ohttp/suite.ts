@@ -1,7 +1,8 @@
 import { Chacha20Poly1305 } from "@hpke/chacha20poly1305";
-import { Aes128Gcm, Aes256Gcm, CipherSuite, DhkemX25519HkdfSha256, HkdfSha256 } from "@hpke/core";
+import { Aes128Gcm, Aes256Gcm, CipherSuite } from "@hpke/core";
 import { gcm } from "@noble/ciphers/aes.js";
 import { chacha20poly1305 } from "@noble/ciphers/chacha.js";
+import { LocalDhkemX25519, LocalHkdfSha256 } from "./hkdf.ts";
 
 /** Something about an Oblivious HTTP message is wrong; what exactly is nobody's business (RFC 9458, 6.4). */
 export class OhttpError extends Error {
@@ -26,9 +27,9 @@ interface Aead {
   ) => { encrypt(bytes: Uint8Array): Uint8Array; decrypt(bytes: Uint8Array): Uint8Array };
 }
 
-const kem = new DhkemX25519HkdfSha256();
+const kem = new LocalDhkemX25519();
 const suiteWith = (aead: Aes128Gcm | Aes256Gcm | Chacha20Poly1305) =>
-  new CipherSuite({ kem, kdf: new HkdfSha256(), aead });
+  new CipherSuite({ kem, kdf: new LocalHkdfSha256(), aead });
 
 const aeads: ReadonlyMap<number, Aead> = new Map([
   [0x0001, { keyBytes: 16, nonceBytes: 12, suite: suiteWith(new Aes128Gcm()), cipher: gcm }],
@@ -51,17 +52,13 @@ export interface GatewayKey {
   /** 0 to 255: tells the gateway which of its keys a request was sealed to. */
   readonly id: number;
   readonly publicKey: Uint8Array;
-  readonly privateKey: CryptoKey;
+  readonly keyPair: CryptoKeyPair;
 }
 
 /** The key pair that a 32-byte seed stands for: DeriveKeyPair (RFC 9180, 7.1.3). */
 export async function deriveGatewayKey(id: number, seed: Uint8Array): Promise<GatewayKey> {
-  const pair = await kem.deriveKeyPair(seed.slice().buffer);
-  return {
-    id,
-    publicKey: new Uint8Array(await kem.serializePublicKey(pair.publicKey)),
-    privateKey: pair.privateKey,
-  };
+  const keyPair = await kem.deriveKeyPair(seed.slice().buffer);
+  return { id, publicKey: new Uint8Array(await kem.serializePublicKey(keyPair.publicKey)), keyPair };
 }
 
 export async function importPublicKey(bytes: Uint8Array): Promise<CryptoKey> {
