@@ -209,6 +209,42 @@ test("a capsule is served once, also by a relay that was killed in between", asy
   assert.equal((unpadJson(padded!).blobs as unknown[]).length, 1);
 });
 
+test("--ohttp-key-file opens what was sealed to another relay's key, also while a key of ours has its id", async () => {
+  using folder = temporaryFolder();
+  const file = folder.file("seed");
+  writeFileSync(file, Buffer.alloc(32, 1));
+  // The vector of the mailbox specification: seed 32 × 01, id 0.
+  const theirs = Uint8Array.from(
+    Buffer.from("00002041852320ff367495fa522c94cb83af391e4e89018392725bbf2098dd931bc424000400010003", "hex"),
+  );
+  const look = padJson({ version: 2, action: "fetch", mailbox_tokens: [mailbox] });
+  for (const windowSeconds of [86_400, windowWithIdZero()]) {
+    await using postern = await startPostern([
+      "--ohttp-key-file",
+      file,
+      "--ohttp-key-window-secs",
+      String(windowSeconds),
+    ]);
+    const at = (path: string, init?: RequestInit) => fetch(postern.url + path, init);
+    const own = await (await at("/v2/ohttp-key")).bytes();
+    if (windowSeconds !== 86_400) assert.equal(own[0], theirs[0]);
+    assert.notDeepEqual(own, theirs);
+    for (const key of [theirs, own]) {
+      const { outer, padded } = await sendCapsule(at, look, key);
+      assert.equal(outer.status, 200, postern.log());
+      assert.equal(unpadJson(padded!).status, "ok");
+    }
+  }
+});
+
+/** Seconds of a window whose key has the id 0 now, and for a while yet. */
+function windowWithIdZero(): number {
+  const now = Math.floor(Date.now() / 1000);
+  for (let seconds = 3600; ; seconds++) {
+    if (Math.floor(now / seconds) % 256 === 0 && seconds - (now % seconds) > 600) return seconds;
+  }
+}
+
 test("the command line sends, fetches, acknowledges, purges and exchanges", async () => {
   using folder = temporaryFolder();
   await using postern = await startPostern();

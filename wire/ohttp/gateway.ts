@@ -30,13 +30,13 @@ export async function openRequest(key: GatewayKey, capsule: Uint8Array): Promise
   try {
     const recipient = await aead.suite.createRecipientContext({
       recipientKey: key.privateKey,
-      enc: enc.buffer,
-      info: requestInfo(capsule.subarray(0, headerBytes)).buffer,
+      enc,
+      info: requestInfo(capsule.subarray(0, headerBytes)),
     });
-    const sealed = capsule.slice(headerBytes + kemPublicKeyBytes);
-    const request = new Uint8Array(await recipient.open(sealed.buffer));
+    const sealed = capsule.subarray(headerBytes + kemPublicKeyBytes);
+    const request = new Uint8Array(await recipient.open(sealed));
     const nonceBytes = responseNonceBytes(aeadId);
-    const secret = new Uint8Array(await recipient.export(responseLabel.slice().buffer, nonceBytes));
+    const secret = new Uint8Array(await recipient.export(responseLabel, nonceBytes));
     return {
       request,
       enc,
