@@ -237,6 +237,9 @@ relay("mailbox", [...fast, "--recovery-rate-limit", "1000000"], (at) => {
     );
     refused(await plain.call("purge", signedPurge(mailbox, nowSeconds() - 300)), 401, "timestamp");
     refused(await plain.call("purge", { ...purge, public_key: "zz" }), 401, "invalid public_key hex");
+    // Hexadecimal is told before lengths, whichever member it is.
+    const twice = { ...purge, public_key: "00", purge_token: "zz" };
+    refused(await plain.call("purge", twice), 401, "invalid purge_token hex");
     refused(
       await plain.call("purge", { ...purge, signature: "00" }),
       401,
