@@ -21,7 +21,7 @@ export const exchangeOffer = clientCommand({
   about: `
 Prints the code. Whoever is told it gets the text with postern exchange claim, and leaves an answer for postern exchange
 complete. The relay can read both: seal what must stay secret. Six digits can be guessed, with the odds that
-protocol/mailbox.md tells; --code-digits 10 cannot.
+docs/decisions/0012-exchange-guesses.md tells; --code-digits 10 cannot.
 
   postern exchange offer --ttl 10m < public-key.txt`,
   options: {
@@ -108,5 +108,9 @@ async function textFrom(
   terminal: { readStdin(): Promise<Uint8Array> },
 ): Promise<string> {
   const bytes = file === undefined ? await terminal.readStdin() : await readFile(file);
-  return new TextDecoder().decode(bytes);
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw new OptionError("Only text can be exchanged, in UTF-8: write other bytes as base64.");
+  }
 }

@@ -414,7 +414,7 @@ describe("any JSON whatsoever", () => {
       fc.asyncProperty(fc.constantFrom(...mailbox.actions, "escrow"), members, async (action, of) => {
         const direct = await plainApi(fetch).call(action, of as Json);
         assert.ok([200, 400, 401, 404, 413, 429].includes(direct.status!), `${direct.status}`);
-        const inner = parseInner(JSON.stringify({ ...of, version: 2, action }));
+        const inner = parseInner(new TextEncoder().encode(JSON.stringify({ ...of, version: 2, action })));
         const { body } = await performInner(inner, mailbox, signal);
         assert.ok("status" in body);
       }),

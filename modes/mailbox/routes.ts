@@ -114,7 +114,7 @@ async function answer(request: RelayRequest, action: string, mailbox: Mailbox): 
     }
     const maxBytes = action === "send" ? sendBodyMaxBytes(mailbox.config.maxMessageSizeBytes) : bodyMaxBytes;
     const body = await readBody(request, maxBytes);
-    const members = parseMembers(new TextDecoder().decode(body));
+    const members = parseMembers(body);
     const name = action === "send" ? request.headers.get("idempotency-key") : null;
     return mailbox.perform(action, name === null ? members : { ...members, idempotency_key: name }, caller);
   });

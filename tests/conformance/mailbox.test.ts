@@ -7,6 +7,7 @@ import {
   type Json,
   type MailboxApi,
   ohttpApi,
+  padBytes,
   padJson,
   plainApi,
   sendCapsule,
@@ -341,6 +342,26 @@ relay("mailbox", [...fast, "--recovery-rate-limit", "1000000"], (at) => {
     }
     assert.equal((await post("{}", "text/plain")).status, 415);
     assert.equal((await at()("/v2/exchange/offer")).status, 405);
+  });
+
+  test("text is kept letter by letter, and what is not Unicode is refused", async () => {
+    const payload = "\0 \u{1f511} é \ufeff";
+    const offered = await plain.call("exchange_offer", { payload });
+    const claimed = await plain.call("exchange_claim", { code: offered.body.code, response: payload });
+    assert.equal(claimed.body.payload, payload);
+    const headers = { "content-type": "application/json" };
+    for (const body of [Buffer.from('{"payload":"\xff"}', "latin1"), '{"payload":"\\ud83d"}']) {
+      const answer = await at()("/v2/exchange/offer", { method: "POST", headers, body });
+      assert.equal(answer.status, 400, String(body));
+      assert.match(await answer.text(), /"error":"invalid request: /);
+    }
+    const inner = '{"version":2,"action":"exchange_offer","payload":"\xff"}';
+    const { outer } = await sendCapsule(
+      (path, init) => at()(path, init),
+      padBytes(Buffer.from(inner, "latin1")),
+    );
+    assert.equal(outer.status, 400);
+    assert.match(await outer.text(), /invalid inner request JSON/);
   });
 
   test("a longer code and a secret make an exchange that nobody guesses, and complete may be repeated", async () => {

@@ -268,4 +268,9 @@ test("the command line sends, fetches, acknowledges, purges and exchanges", asyn
   assert.equal(unknown.code, 4);
   assert.match(unknown.stderr, /invalid or expired code/);
   assert.equal((await run(["mailbox", "fetch", "xyz"])).code, 2);
+  // What is no text would arrive changed.
+  writeFileSync(folder.file("key.bin"), Buffer.from([0xff, 0xfe, 0x00]));
+  const binary = await run(["exchange", "offer", "--file", folder.file("key.bin")]);
+  assert.deepEqual([binary.code, binary.stdout], [2, ""]);
+  assert.match(binary.stderr, /base64/);
 });
