@@ -56,6 +56,11 @@ test("any request goes through an OHTTP relay to a gateway: rendezvous and mailb
   const read = await ohttpFetch(`${gateway.url}/inbox/sealed-place`);
   assert.equal(await read.text(), "hello");
   assert.equal((await ohttpFetch(`${gateway.url}/nowhere`)).status, 404);
+  const looked = await ohttpFetch(`${gateway.url}/inbox/sealed-place`, { method: "HEAD" });
+  assert.deepEqual([looked.status, await looked.text()], [200, ""]);
+  // A stream has no end that could be sealed.
+  const accept = { headers: { accept: "text/event-stream" } };
+  assert.equal((await ohttpFetch(`${gateway.url}/inbox/sealed-place`, accept)).status, 406);
   const nested = await ohttpFetch(target, { method: "POST", body: "x" });
   assert.equal(nested.status, 404, "no capsule in a capsule");
 
