@@ -43,7 +43,7 @@ docs/decisions/0012-exchange-guesses.md tells; --code-digits 10 cannot.
       codeDigits: values.codeDigits,
     });
     if (terminal.json) await terminal.writeJson({ code });
-    else process.stdout.write(`${code}\n`);
+    else await terminal.write(`${code}\n`);
     return exitCodes.ok;
   },
 });
@@ -69,7 +69,7 @@ Prints the text. Stdin, or --file, is the answer that whoever offered it gets.
     const code = codeOf(operands[0]);
     const payload = await mailboxAt(values).claim(code, await textFrom(values.file, terminal));
     if (terminal.json) await terminal.writeJson({ payload });
-    else process.stdout.write(payload);
+    else await terminal.write(payload);
     return exitCodes.ok;
   },
 });
@@ -94,7 +94,7 @@ Prints the answer, once somebody claimed the code. The answer is given out once.
       const response = await relay.complete(code);
       if (response !== undefined) {
         if (terminal.json) await terminal.writeJson({ response });
-        else process.stdout.write(response);
+        else await terminal.write(response);
         return exitCodes.ok;
       }
       if (performance.now() + pollEveryMs > until) throw new PosternError("timed_out");

@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { connect, type Socket } from "node:net";
+import { createServer } from "node:http";
+import { type AddressInfo, connect, type Socket } from "node:net";
+import { text } from "node:stream/consumers";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { createMailbox } from "#clients/client/src/mailbox.ts";
 import { padJson, plainApi, sendCapsule, unpadJson } from "#tests/support/mailbox-api.ts";
 import { opsUrlOf, runPostern, startPostern } from "#tests/support/postern.ts";
@@ -273,4 +278,39 @@ test("the command line sends, fetches, acknowledges, purges and exchanges", asyn
   const binary = await run(["exchange", "offer", "--file", folder.file("key.bin")]);
   assert.deepEqual([binary.code, binary.stdout], [2, ""]);
   assert.match(binary.stderr, /base64/);
+});
+
+test("a fetch of the command line asks again while the relay waits less, and takes a closed pipe for an end", async () => {
+  const asked: unknown[] = [];
+  const blob = { blob_id: "x", ciphertext: "aGk=", created_at: 0, mailbox_token: mailbox };
+  let readerGone = Promise.resolve();
+  const server = createServer(async (request, response) => {
+    asked.push(request.headers.prefer);
+    await readerGone;
+    const blobs = asked.length === 1 ? [] : [blob];
+    response.setHeader("content-type", "application/json");
+    response.end(JSON.stringify({ status: "ok", truncated: false, blobs }));
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  try {
+    const { port } = server.address() as AddressInfo;
+    const args = ["mailbox", "fetch", mailbox, "--relay", `http://127.0.0.1:${port}`];
+    const { stdout, stderr } = await runPostern([...args, "--wait", "60s"]);
+    assert.match(stdout, / x .* aGk=\n$/, stderr);
+    assert.deepEqual(asked, ["wait=25", "wait=25"]);
+
+    const child = spawn(
+      process.execPath,
+      [fileURLToPath(new URL("../../cli/postern.mjs", import.meta.url)), ...args],
+      {
+        stdio: ["ignore", "pipe", "pipe"],
+      },
+    );
+    child.stdout.destroy();
+    readerGone = once(child.stdout, "close").then(() => {});
+    const [[code], said] = await Promise.all([once(child, "exit"), text(child.stderr)]);
+    assert.deepEqual([code, said], [1, "postern mailbox fetch: write EPIPE\n"]);
+  } finally {
+    server.close();
+  }
 });
