@@ -280,6 +280,21 @@ test("the command line sends, fetches, acknowledges, purges and exchanges", asyn
   assert.match(binary.stderr, /base64/);
 });
 
+test("a relay that is busy or full is told from one that refuses for good", async () => {
+  await using postern = await startPostern(["--mailbox-rate-limit", "1", "--max-mailbox-blobs", "1"]);
+  const run = (args: string[]) => runPostern(["mailbox", ...args], { input: "x" });
+  const send = ["send", mailbox, "--relay", postern.url];
+  assert.equal((await run(send)).code, 0);
+  for (const how of [[], ["--ohttp"]]) {
+    const busy = await run([...send, ...how]);
+    assert.equal(busy.code, 1);
+    assert.match(busy.stderr, /refused: rate limit exceeded\. Try again in \d+ s\.\n$/);
+  }
+  const elsewhere = await run(["ack", mailbox, "x", "--relay", `${postern.url}/elsewhere`]);
+  assert.equal(elsewhere.code, 4);
+  assert.match(elsewhere.stderr, /refused the request \(status 404\)/);
+});
+
 test("a fetch of the command line asks again while the relay waits less, and takes a closed pipe for an end", async () => {
   const asked: unknown[] = [];
   const blob = { blob_id: "x", ciphertext: "aGk=", created_at: 0, mailbox_token: mailbox };

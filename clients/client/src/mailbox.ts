@@ -5,7 +5,7 @@ import { bucketOf, pad, unpad } from "../../../wire/mailbox/padding.ts";
 import { ohttpKeysType } from "../../../wire/ohttp/media-types.ts";
 import { PosternError } from "./errors.ts";
 import { type Fetch, platformFetch } from "./inbox-http.ts";
-import { exchangeCapsule, Keys, type OhttpFetchOptions, parseOhttpRelay } from "./ohttp.ts";
+import { exchangeCapsule, Keys, type OhttpFetchOptions, parseOhttpRelay, refusalDetails } from "./ohttp.ts";
 import { parseRelay } from "./relay-url.ts";
 
 export { isPosternError, PosternError } from "./errors.ts";
@@ -191,7 +191,7 @@ function performDirectly(relay: string, fetch: Fetch): Perform {
     } catch (cause) {
       throw new PosternError(signal?.aborted ? "aborted" : "relay_unreachable", { cause });
     }
-    return answered(await answer.json().catch(() => undefined), answer.status);
+    return answered(await answer.json().catch(() => undefined), answer);
   };
 }
 
@@ -251,14 +251,14 @@ function parse(json: string): unknown {
   }
 }
 
-/** The relay's answer, or its refusal as an error with its own sentence. */
-function answered(value: unknown, status: number | undefined): Json {
-  const details = status === undefined ? {} : { details: { status } };
-  if (typeof value !== "object" || value === null) throw new PosternError("relay_refused", details);
-  const answer = value as Json;
+/** The relay's answer, or its refusal as an error with its own sentence. `outer` is what came without a capsule. */
+function answered(value: unknown, outer: Response | undefined): Json {
+  const answer = (typeof value === "object" && value !== null ? value : {}) as Json;
   if (answer.status === "ok") return answer;
+  const inCapsule = typeof answer.retry_after === "number" ? { retryAfterSeconds: answer.retry_after } : {};
+  const details = outer ? refusalDetails(outer) : inCapsule;
   const message = typeof answer.error === "string" ? `The relay refused: ${answer.error}` : undefined;
-  throw new PosternError("relay_refused", { ...details, ...(message ? { message } : {}) });
+  throw new PosternError("relay_refused", { details, ...(message ? { message } : {}) });
 }
 
 async function signedPurge(mailbox: string, signer: Signer, clock: Clock, entropy: Entropy): Promise<Json> {

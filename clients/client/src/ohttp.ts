@@ -10,7 +10,7 @@ import {
 } from "../../../wire/ohttp/key-config.ts";
 import { ohttpRequestType, ohttpResponseType } from "../../../wire/ohttp/media-types.ts";
 import { OhttpError } from "../../../wire/ohttp/suite.ts";
-import { PosternError } from "./errors.ts";
+import { PosternError, type PosternErrorDetails } from "./errors.ts";
 import { type Fetch, platformFetch } from "./inbox-http.ts";
 
 /** Sizes that a request is filled to, so that its own shows in few steps. */
@@ -152,9 +152,17 @@ export async function exchangeCapsule(
     // A relay in between may hide why: 502 can also mean a stale key.
     if (attempt > 0 || !(isStale || status === 502) || !keys.forget()) {
       const message = isStale ? "The gateway does not hold this OHTTP key any more." : undefined;
-      throw new PosternError("relay_refused", { details: { status }, ...(message ? { message } : {}) });
+      throw new PosternError("relay_refused", {
+        details: refusalDetails(answer),
+        ...(message ? { message } : {}),
+      });
     }
   }
+}
+
+export function refusalDetails({ status, headers }: Response): PosternErrorDetails {
+  const seconds = Number.parseInt(headers.get("retry-after") ?? "", 10);
+  return seconds >= 0 ? { status, retryAfterSeconds: seconds } : { status };
 }
 
 async function post(
