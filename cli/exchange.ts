@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
-import { PosternError } from "#clients/client/src/mailbox.ts";
+import { isPosternError, PosternError } from "#clients/client/src/mailbox.ts";
 import { OptionError } from "#core/flags.ts";
 import { duration, integer, text } from "#core/options.ts";
 import { clientCommand } from "./client-command.ts";
@@ -91,14 +91,21 @@ Prints the answer, once somebody claimed the code. The answer is given out once.
     const relay = mailboxAt(values);
     const until = performance.now() + values.timeoutMs;
     for (;;) {
-      const response = await relay.complete(code);
+      let pauseMs = pollEveryMs;
+      const response = await relay.complete(code).catch((error: unknown) => {
+        // Others may have spent what is shared; the code is as good as before.
+        const seconds = isPosternError(error) ? error.details.retryAfterSeconds : undefined;
+        if (seconds === undefined) throw error;
+        pauseMs = Math.max(pollEveryMs, seconds * 1000);
+        return undefined;
+      });
       if (response !== undefined) {
         if (terminal.json) await terminal.writeJson({ response });
         else await terminal.write(response);
         return exitCodes.ok;
       }
-      if (performance.now() + pollEveryMs > until) throw new PosternError("timed_out");
-      await pause(pollEveryMs, undefined, { signal: terminal.signal });
+      if (performance.now() + pauseMs > until) throw new PosternError("timed_out");
+      await pause(pauseMs, undefined, { signal: terminal.signal });
     }
   },
 });

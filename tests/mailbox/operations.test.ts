@@ -295,6 +295,29 @@ test("a relay that is busy or full is told from one that refuses for good", asyn
   assert.match(elsewhere.stderr, /refused the request \(status 404\)/);
 });
 
+test("who waits for the answer to an offer goes on while the relay is busy", async () => {
+  let asked = 0;
+  const server = createServer((_, response) => {
+    const isBusy = ++asked === 1;
+    response.writeHead(isBusy ? 429 : 200, {
+      "content-type": "application/json",
+      "retry-after": isBusy ? "2" : "",
+    });
+    const answer = isBusy
+      ? { status: "error", error: "rate limit exceeded" }
+      : { status: "ok", response: "R" };
+    response.end(JSON.stringify(answer));
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  try {
+    const { port } = server.address() as AddressInfo;
+    const ended = await runPostern(["exchange", "complete", "123456", "--relay", `http://127.0.0.1:${port}`]);
+    assert.deepEqual([ended.code, ended.stdout, asked], [0, "R", 2], ended.stderr);
+  } finally {
+    server.close();
+  }
+});
+
 test("a fetch of the command line asks again while the relay waits less, and takes a closed pipe for an end", async () => {
   const asked: unknown[] = [];
   const blob = { blob_id: "x", ciphertext: "aGk=", created_at: 0, mailbox_token: mailbox };
