@@ -515,8 +515,10 @@ relay("mailbox", [...fast, "--recovery-rate-limit", "1000000"], (at) => {
   test("[55] without a policy everybody is served, and the headers say so", async () => {
     const answer = await at()("/v2/health");
     assert.deepEqual(await answer.json(), { status: "ok" });
-    assert.equal(answer.headers.get("x-min-version"), "0");
-    assert.equal(answer.headers.get("x-warn-version"), "0");
+    for (const { headers } of [answer, await at()("/v2/nothing"), await at()("/v2/send")]) {
+      assert.equal(headers.get("x-min-version"), "0");
+      assert.equal(headers.get("x-warn-version"), "0");
+    }
   });
 
   test("[73] the probes say that it is up, and nothing else", async () => {
@@ -664,6 +666,7 @@ relay("an old client", ["--version-min", "2", "--version-grace", "0d"], (at) => 
       assert.deepEqual(await answer.json(), { error: "upgrade_required", min_version: 2 });
       assert.equal(answer.headers.get("x-min-version"), "2");
     }
+    assert.equal((await at()("/v2/nothing")).status, 426);
     assert.equal((await at()("/v2/ohttp-key")).status, 200);
   });
 });
