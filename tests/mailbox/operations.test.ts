@@ -36,6 +36,7 @@ test("the original's variables are understood", async () => {
     RELAY_VERSION_GRACE_DAYS: "3",
     RELAY_OHTTP_KEY_ROTATION_HOURS: "12",
     RELAY_DELIVERY_JITTER_MAX_MS: "20",
+    RELAY_LOG_FORMAT: "text",
   };
   const { stdout } = await runPostern(["config", "--json"], { env });
   const options = JSON.parse(stdout) as Record<string, { value: string; origin: string }>;
@@ -46,6 +47,7 @@ test("the original's variables are understood", async () => {
     "version-grace": "3d",
     "ohttp-key-window": "12h",
     "delivery-jitter-max": "20ms",
+    "log-format": "text",
   };
   for (const [name, value] of Object.entries(expected)) {
     assert.deepEqual(options[name], { value, origin: "environment" }, name);
