@@ -66,7 +66,7 @@ postern mailbox ack does that.
         else await terminal.write(`${mailbox} ${blobId} ${time} ${data}\n`);
       }
       if (page.oversized.length > 0) {
-        terminal.note(`${page.oversized.length} messages are too large for OHTTP; fetch them without it.`);
+        terminal.note(`Too large for OHTTP, to be fetched without it: ${page.oversized.length}.`);
       }
       if (page.truncated && !values.all) terminal.note("There is more: acknowledge these, or use --all.");
       if (!values.all || page.cursor === undefined) return exitCodes.ok;
