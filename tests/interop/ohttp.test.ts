@@ -296,6 +296,14 @@ test("an OHTTP relay bounds what it passes on, and how much at once", async () =
   do fourth = await fetch(url, post("capsule"));
   while (fourth.status === 429);
   assert.equal(await fourth.text(), "again");
+  assert.equal(hop.log(), "", "that clients hang up is no failure of ours");
+});
+
+test("an OHTTP relay tells its operator why the gateway cannot be reached", async () => {
+  const target = `http://127.0.0.1:${await freePort()}/v2/ohttp`;
+  await using hop = await startPostern(["--ohttp-relay-target", target]);
+  assert.equal((await fetch(`${hop.url}/ohttp-relay`)).status, 502);
+  assert.match(hop.log(), /the gateway cannot be reached: .*ECONNREFUSED/);
 });
 
 test("an OHTTP relay refuses to serve its own gateway", async () => {
