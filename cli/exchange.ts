@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
-import { PosternError } from "#clients/client/src/mailbox.ts";
+import { isPosternError, PosternError } from "#clients/client/src/mailbox.ts";
 import { OptionError } from "#core/flags.ts";
 import { duration, integer, text } from "#core/options.ts";
 import { clientCommand } from "./client-command.ts";
@@ -21,7 +21,7 @@ export const exchangeOffer = clientCommand({
   about: `
 Prints the code. Whoever is told it gets the text with postern exchange claim, and leaves an answer for postern exchange
 complete. The relay can read both: seal what must stay secret. Six digits can be guessed, with the odds that
-protocol/mailbox.md tells; --code-digits 10 cannot.
+docs/decisions/0012-exchange-guesses.md tells; --code-digits 10 cannot.
 
   postern exchange offer --ttl 10m < public-key.txt`,
   options: {
@@ -43,7 +43,7 @@ protocol/mailbox.md tells; --code-digits 10 cannot.
       codeDigits: values.codeDigits,
     });
     if (terminal.json) await terminal.writeJson({ code });
-    else process.stdout.write(`${code}\n`);
+    else await terminal.write(`${code}\n`);
     return exitCodes.ok;
   },
 });
@@ -69,7 +69,7 @@ Prints the text. Stdin, or --file, is the answer that whoever offered it gets.
     const code = codeOf(operands[0]);
     const payload = await mailboxAt(values).claim(code, await textFrom(values.file, terminal));
     if (terminal.json) await terminal.writeJson({ payload });
-    else process.stdout.write(payload);
+    else await terminal.write(payload);
     return exitCodes.ok;
   },
 });
@@ -91,14 +91,21 @@ Prints the answer, once somebody claimed the code. The answer is given out once.
     const relay = mailboxAt(values);
     const until = performance.now() + values.timeoutMs;
     for (;;) {
-      const response = await relay.complete(code);
+      let pauseMs = pollEveryMs;
+      const response = await relay.complete(code).catch((error: unknown) => {
+        // Others may have spent what is shared; the code is as good as before.
+        const seconds = isPosternError(error) ? error.details.retryAfterSeconds : undefined;
+        if (seconds === undefined) throw error;
+        pauseMs = Math.max(pollEveryMs, seconds * 1000);
+        return undefined;
+      });
       if (response !== undefined) {
         if (terminal.json) await terminal.writeJson({ response });
-        else process.stdout.write(response);
+        else await terminal.write(response);
         return exitCodes.ok;
       }
-      if (performance.now() + pollEveryMs > until) throw new PosternError("timed_out");
-      await pause(pollEveryMs, undefined, { signal: terminal.signal });
+      if (performance.now() + pauseMs > until) throw new PosternError("timed_out");
+      await pause(pauseMs, undefined, { signal: terminal.signal });
     }
   },
 });
@@ -108,5 +115,9 @@ async function textFrom(
   terminal: { readStdin(): Promise<Uint8Array> },
 ): Promise<string> {
   const bytes = file === undefined ? await terminal.readStdin() : await readFile(file);
-  return new TextDecoder().decode(bytes);
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw new OptionError("Only text can be exchanged, in UTF-8: write other bytes as base64.");
+  }
 }

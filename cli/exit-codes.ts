@@ -1,7 +1,7 @@
 /** What `postern` ends with. Scripts may rely on these. */
 export const exitCodes = {
   ok: 0,
-  /** Something went wrong that is not below: no network, a file that cannot be read. */
+  /** Something went wrong that is not below: no network, a file that cannot be read, a relay that is busy or full. */
   failed: 1,
   /** Asked for in a way that cannot be: an unknown option, a malformed id, code or link. */
   usage: 2,

@@ -1,4 +1,9 @@
-import { isPosternError, type PosternErrorCode } from "#clients/client/src/index.ts";
+import {
+  isPosternError,
+  POSTERN_ERRORS,
+  type PosternError,
+  type PosternErrorCode,
+} from "#clients/client/src/index.ts";
 import { isPubkyError, type PubkyErrorCode } from "#clients/pubky/src/index.ts";
 import { OptionError } from "#core/flags.ts";
 import { exitCodes } from "./exit-codes.ts";
@@ -50,8 +55,10 @@ export function failureOf(error: unknown): Failure {
   if (error instanceof OptionError)
     return { exitCode: exitCodes.usage, code: "usage", message: error.message };
   if (isPosternError(error)) {
-    const { code, message } = error;
-    return { exitCode: byPosternCode[code] ?? exitCodes.failed, code, message: withAdvice(code, message) };
+    const { code, details } = error;
+    const isForGood = details.retryAfterSeconds === undefined;
+    const exitCode = (isForGood && byPosternCode[code]) || exitCodes.failed;
+    return { exitCode, code, message: withAdvice(code, sentenceOf(error)) };
   }
   if (isPubkyError(error)) {
     const { code, message, details } = error;
@@ -61,6 +68,16 @@ export function failureOf(error: unknown): Failure {
   }
   const { code, message } = error as NodeJS.ErrnoException;
   return { exitCode: exitCodes.failed, code: code ?? "failed", message };
+}
+
+/** What the client says, and what it knows beside it. */
+function sentenceOf({ code, message, details: { status, retryAfterSeconds } }: PosternError): string {
+  const sentence = message.replace(/\.$/, "");
+  if (retryAfterSeconds !== undefined) return `${sentence}. Try again in ${retryAfterSeconds} s.`;
+  // Without words of the relay's the status is all there is.
+  return code === "relay_refused" && message === POSTERN_ERRORS.relay_refused && status !== undefined
+    ? `${sentence} (status ${status}).`
+    : message;
 }
 
 const advice: Readonly<Record<string, string>> = {

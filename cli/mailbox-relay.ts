@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { createMailbox, type Mailbox } from "#clients/client/src/mailbox.ts";
 import { OptionError } from "#core/flags.ts";
 import { flag, text } from "#core/options.ts";
@@ -13,7 +14,13 @@ export const mailboxOptions = {
   ohttpRelay: text({
     default: undefined,
     doc: "URL of an OHTTP relay to send the capsules through, so that the mailbox relay does not learn who asks.",
-    allowed: "a URL",
+    pattern: /^https?:\/\/\S+$/,
+    allowed: "a URL such as https://hop.example/ohttp-relay",
+  }),
+  ohttpKey: text({
+    default: undefined,
+    doc: "File with the mailbox relay's OHTTP key, as its `/v2/ohttp-key` gives it; it is good for a day at least. Without it the key is asked for where the capsules go, and an OHTTP relay that is not honest can give its own.",
+    allowed: "a file name",
   }),
 };
 
@@ -21,9 +28,13 @@ export function mailboxAt(values: {
   readonly relay: string | undefined;
   readonly ohttp: boolean;
   readonly ohttpRelay: string | undefined;
+  readonly ohttpKey: string | undefined;
 }): Mailbox {
-  const relayUrl = values.ohttpRelay;
-  const ohttp = relayUrl === undefined ? values.ohttp : { relayUrl };
+  const { ohttpRelay, ohttpKey } = values;
+  const ohttp = (values.ohttp || ohttpRelay !== undefined || ohttpKey !== undefined) && {
+    ...(ohttpRelay === undefined ? {} : { relayUrl: ohttpRelay }),
+    ...(ohttpKey === undefined ? {} : { keyConfig: readFileSync(ohttpKey) }),
+  };
   return createMailbox({ relay: values.relay ?? defaultRelay, ohttp });
 }
 

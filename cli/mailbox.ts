@@ -1,5 +1,7 @@
 import { readFileSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
 import { ed25519 } from "@noble/curves/ed25519.js";
+import type { Fetched, Mailbox } from "#clients/client/src/mailbox.ts";
 import { OptionError } from "#core/flags.ts";
 import { duration, flag, text } from "#core/options.ts";
 import { clientCommand } from "./client-command.ts";
@@ -30,7 +32,7 @@ then has it on disk, for 120 days by default.
     const body = values.file === undefined ? await terminal.readStdin() : readFileSync(values.file);
     const blobId = await mailboxAt(values).send(mailbox, body, terminal.signal);
     if (terminal.json) await terminal.writeJson({ blobId, bytes: body.length });
-    else process.stdout.write(`${blobId}\n`);
+    else await terminal.write(`${blobId}\n`);
     return exitCodes.ok;
   },
 });
@@ -54,28 +56,51 @@ postern mailbox ack does that.
     if (operands.length === 0) mailboxName(undefined);
     const mailboxes = operands.map(mailboxName);
     const relay = mailboxAt(values);
-    let cursor: string | undefined;
-    do {
-      const page = await relay.fetch(mailboxes, {
-        signal: terminal.signal,
-        ...(values.waitMs > 0 ? { waitSeconds: Math.ceil(values.waitMs / 1000) } : {}),
-        ...(cursor === undefined ? {} : { cursor }),
-      });
+    const { signal } = terminal;
+    let page = await firstPage(relay, mailboxes, values.waitMs, signal);
+    for (;;) {
       for (const { mailbox, blobId, ciphertext, createdAt } of page.messages) {
         const data = Buffer.from(ciphertext).toString("base64");
         const time = new Date(createdAt * 1000).toISOString();
         if (terminal.json) await terminal.writeJson({ mailbox, blobId, createdAt: time, ciphertext: data });
-        else process.stdout.write(`${mailbox} ${blobId} ${time} ${data}\n`);
+        else await terminal.write(`${mailbox} ${blobId} ${time} ${data}\n`);
       }
       if (page.oversized.length > 0) {
-        terminal.note(`${page.oversized.length} messages are too large for OHTTP; fetch them without it.`);
+        terminal.note(`Too large for OHTTP, to be fetched without it: ${page.oversized.length}.`);
       }
       if (page.truncated && !values.all) terminal.note("There is more: acknowledge these, or use --all.");
-      cursor = values.all ? page.cursor : undefined;
-    } while (cursor !== undefined);
-    return exitCodes.ok;
+      if (!values.all || page.cursor === undefined) return exitCodes.ok;
+      page = await relay.fetch(mailboxes, { signal, cursor: page.cursor });
+    }
   },
 });
+
+/** What proxies and OHTTP relays let a request wait. */
+const longestAskSeconds = 25;
+const pollEveryMs = 2000;
+
+/**
+ * What waits in the mailboxes, as soon as there is something, and after `waitMs` whatever there is. No relay waits as long
+ * as somebody may want to.
+ */
+async function firstPage(
+  relay: Mailbox,
+  mailboxes: readonly string[],
+  waitMs: number,
+  signal: AbortSignal,
+): Promise<Fetched> {
+  const until = performance.now() + waitMs;
+  for (;;) {
+    const askedAt = performance.now();
+    const waitSeconds = Math.min(longestAskSeconds, Math.ceil((until - askedAt) / 1000));
+    const page = await relay.fetch(mailboxes, { signal, ...(waitSeconds > 0 ? { waitSeconds } : {}) });
+    const leftMs = until - performance.now();
+    if (page.messages.length > 0 || page.oversized.length > 0 || leftMs <= 0) return page;
+    // A relay that cannot wait is not asked again at once.
+    const sinceMs = performance.now() - askedAt;
+    if (sinceMs < pollEveryMs) await pause(Math.min(pollEveryMs - sinceMs, leftMs), undefined, { signal });
+  }
+}
 
 export const mailboxAck = clientCommand({
   name: "mailbox ack",
@@ -92,7 +117,7 @@ Prints true if the message was there until now, and false if it was not.
     if (blobId === undefined) throw new OptionError("Expected the message's id after the mailbox.");
     const acknowledged = await mailboxAt(values).ack(mailbox, blobId, terminal.signal);
     if (terminal.json) await terminal.writeJson({ acknowledged });
-    else process.stdout.write(`${acknowledged}\n`);
+    else await terminal.write(`${acknowledged}\n`);
     return exitCodes.ok;
   },
 });
@@ -123,7 +148,7 @@ MAILBOX it is the one that is named by the public key. Prints how many messages 
     const signer = { publicKey, sign: (message: Uint8Array) => ed25519.sign(message, seed) };
     const deleted = await mailboxAt(values).purge(mailbox, signer, terminal.signal);
     if (terminal.json) await terminal.writeJson({ deleted });
-    else process.stdout.write(`${deleted}\n`);
+    else await terminal.write(`${deleted}\n`);
     return exitCodes.ok;
   },
 });

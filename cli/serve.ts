@@ -39,7 +39,7 @@ export const serve: Command = {
       { ...config, logLevel: rustLevel ?? config.logLevel },
       process.stderr.isTTY === true,
     );
-    if (rustLevel) log.info({ level: rustLevel }, "RUST_LOG decides how much is logged");
+    if (rustLevel) log.info({ logLevel: rustLevel }, "RUST_LOG decides how much is logged");
     for (const notice of notices) log.warn(notice);
     try {
       const daemon = await compose(config, log, process.env);

@@ -31,8 +31,13 @@ export class Terminal {
   /** Bytes of the result, handed over to whoever reads stdout. */
   async write(bytes: Uint8Array | string): Promise<void> {
     await new Promise<void>((resolve, reject) => {
+      // An error is told twice, here and to the callback; without a listener it would end the process.
       process.stdout.once("error", reject);
-      process.stdout.write(bytes, (error) => (error ? reject(error) : resolve()));
+      process.stdout.write(bytes, (error) => {
+        if (error) return reject(error);
+        process.stdout.off("error", reject);
+        resolve();
+      });
     });
   }
 

@@ -76,6 +76,7 @@ const daemonOptions = {
     default: "auto",
     of: ["auto", "text", "json"],
     doc: "How log lines look: `auto` is text on a terminal and JSON otherwise. They go to stderr.",
+    also: { env: ["RELAY_LOG_FORMAT"] },
   }),
 };
 

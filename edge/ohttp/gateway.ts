@@ -1,7 +1,7 @@
 import type { Entropy } from "#core/clock.ts";
 import { keyIdOf, type Opened, openRequest } from "#wire/ohttp/gateway.ts";
 import { encodeKeyConfig, encodeKeyConfigList, keyConfigOf } from "#wire/ohttp/key-config.ts";
-import { OhttpError } from "#wire/ohttp/suite.ts";
+import { type GatewayKey, OhttpError } from "#wire/ohttp/suite.ts";
 import type { KeyRing } from "./key-ring.ts";
 import type { SpentCapsules } from "./spent-capsules.ts";
 
@@ -73,19 +73,17 @@ export class Gateway {
     const { keys, entropy, ohttpMaxOpening, spent, report } = this.#setup;
     const keyId = keyIdOf(capsule);
     if (keyId === undefined) return this.#refuse();
-    const key = await keys.byId(keyId);
-    if (!key) return { kind: "unknown-key" };
+    const held = await keys.byId(keyId);
+    if (held.length === 0) return { kind: "unknown-key" };
     if (this.#opening >= ohttpMaxOpening) return { kind: "busy" };
     this.#opening++;
-    let opened: Opened;
+    let opened: Opened | undefined;
     try {
-      opened = await openRequest(key, capsule);
-    } catch (error) {
-      if (error instanceof OhttpError) return this.#refuse();
-      throw error;
+      opened = await openWithAny(held, capsule);
     } finally {
       this.#opening--;
     }
+    if (!opened) return this.#refuse();
     try {
       if (!spent.spend(opened.enc)) return this.#refuse();
     } catch (error) {
@@ -93,12 +91,24 @@ export class Gateway {
       return { kind: "unavailable" };
     }
     this.#opened++;
-    const { request } = opened;
-    return { kind: "opened", request, seal: (response) => opened.sealResponse(response, entropy) };
+    const { request, sealResponse } = opened;
+    return { kind: "opened", request, seal: (response) => sealResponse(response, entropy) };
   }
 
   #refuse(): OpenOutcome {
     this.#refused++;
     return { kind: "refused" };
   }
+}
+
+/** By the first key that opens it; undefined where none does. */
+async function openWithAny(keys: readonly GatewayKey[], capsule: Uint8Array): Promise<Opened | undefined> {
+  for (const key of keys) {
+    try {
+      return await openRequest(key, capsule);
+    } catch (error) {
+      if (!(error instanceof OhttpError)) throw error;
+    }
+  }
+  return undefined;
 }

@@ -14,7 +14,7 @@ const capsuleOverheadBytes = 8192;
 /** What is done with the object in a capsule; the mailbox mode's part. */
 export interface InnerApi<Inner> {
   /** Throws for what is not a request, with a message that quotes nothing of it. */
-  parse(json: string): Inner;
+  parse(json: Uint8Array): Inner;
   perform(inner: Inner, signal: AbortSignal): Promise<{ readonly body: object; readonly isFetch: boolean }>;
   /** Largest ciphertext of one message. */
   readonly messageMaxBytes: number;
@@ -91,7 +91,7 @@ async function serve<Inner>(
   if (!message) return refusal(400, "invalid padding in OHTTP request");
   let inner: Inner;
   try {
-    inner = api.parse(new TextDecoder().decode(message));
+    inner = api.parse(message);
   } catch (error) {
     return refusal(400, `invalid inner request JSON: ${(error as Error).message}`);
   }

@@ -54,10 +54,9 @@ export class KeyRing {
     return keys.get(this.#window!)!;
   }
 
-  /** The key that opens what was sealed to `id`; undefined for one that is not held any more. */
-  async byId(id: number): Promise<GatewayKey | undefined> {
-    for (const key of (await this.#refreshed()).values()) if (key.id === id) return key;
-    return undefined;
+  /** The keys with this id: none where it is not held any more, two where a window's is that of the one carried over. */
+  async byId(id: number): Promise<readonly GatewayKey[]> {
+    return (await this.all()).filter((key) => key.id === id);
   }
 
   /** Every key that is held. */

@@ -78,7 +78,7 @@ class OhttpRelay {
   /** At `relayPath`: GET answers the gateway's keys, POST passes a capsule on. */
   async answer(request: RelayRequest): Promise<Response> {
     if (isRead(request)) {
-      return this.#orRefuse(async () => {
+      return this.#orRefuse(request, async () => {
         const keys = await this.#gatewayKeys();
         const seconds = Math.floor((this.#keys!.until - this.#setup.clock.now()) / 1000);
         const headers: HeaderList = [
@@ -91,18 +91,18 @@ class OhttpRelay {
     }
     if (request.method !== "POST") return empty(405, [["allow", "GET,HEAD,POST"]]);
     if (request.headers.get("content-type")?.split(";", 1)[0]?.trim() !== ohttpRequestType) return empty(415);
-    return this.#orRefuse(() => this.#relay(request));
+    return this.#orRefuse(request, () => this.#relay(request));
   }
 
   /** As the mailbox's clients post to a gateway, which does not ask for a media type. */
   async answerMailboxClient(request: RelayRequest): Promise<Response> {
     if (request.method !== "POST") return empty(405, [["allow", "POST"]]);
-    return this.#orRefuse(() => this.#relay(request));
+    return this.#orRefuse(request, () => this.#relay(request));
   }
 
   async answerMailboxKey(request: RelayRequest): Promise<Response> {
     if (!isRead(request)) return empty(405, [["allow", "GET"]]);
-    return this.#orRefuse(async () => {
+    return this.#orRefuse(request, async () => {
       const key = await this.#gatewayKeys();
       const headers: HeaderList = [
         ["content-type", ohttpKeysType],
@@ -113,7 +113,7 @@ class OhttpRelay {
     });
   }
 
-  async #orRefuse(answer: () => Promise<Response>): Promise<Response> {
+  async #orRefuse({ signal }: RelayRequest, answer: () => Promise<Response>): Promise<Response> {
     try {
       return await answer();
     } catch (error) {
@@ -125,7 +125,7 @@ class OhttpRelay {
         );
       }
       // Whatever the gateway did or did not: the client learns that this way is closed, the operator why.
-      this.#setup.report(new RelayError("internal", { cause: error }));
+      if (!signal.aborted) this.#setup.report(new RelayError("internal", { cause: error }));
       return empty(502);
     }
   }
@@ -184,16 +184,23 @@ class OhttpRelay {
     return bytes;
   }
 
-  #fetch(url: string, init: RequestInit, signal?: AbortSignal): Promise<Response> {
+  async #fetch(url: string, init: RequestInit, signal?: AbortSignal): Promise<Response> {
     const { fetch, timeoutMs } = this.#setup;
     const timeout = AbortSignal.timeout(timeoutMs);
-    return fetch(url, {
-      ...init,
-      redirect: "error",
-      credentials: "omit",
-      // It bounds the answer's body too.
-      signal: signal ? AbortSignal.any([timeout, signal]) : timeout,
-    });
+    try {
+      return await fetch(url, {
+        ...init,
+        redirect: "error",
+        credentials: "omit",
+        // It bounds the answer's body too.
+        signal: signal ? AbortSignal.any([timeout, signal]) : timeout,
+      });
+    } catch (cause) {
+      // The system's word, such as ECONNREFUSED, is one cause further down, which the log does not show.
+      const { cause: reason, message } = cause as Error;
+      const why = reason instanceof Error ? reason.message : message;
+      throw new Error(`the gateway cannot be reached: ${why}`, { cause });
+    }
   }
 }
 

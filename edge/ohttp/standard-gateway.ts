@@ -111,8 +111,15 @@ async function serve(bytes: Uint8Array, signal: AbortSignal, handler: Handler): 
   const isOhttp = path === gatewayPath || path === "/v2/ohttp" || path.startsWith(relayPath);
   if (isOhttp) return bare(404);
   const response = await handler(requestOf(message, signal));
+  // A capsule holds a whole answer; one that goes on for as long as the client listens never is.
+  if (response.headers.get("content-type") === "text/event-stream") {
+    await response.body?.cancel();
+    settle(response, "lost");
+    return bare(406);
+  }
   try {
-    const content = new Uint8Array(await response.arrayBuffer());
+    const isHead = message.method === "HEAD";
+    const content = isHead ? new Uint8Array() : new Uint8Array(await response.arrayBuffer());
     settle(response, "sent");
     return { kind: "response", status: response.status, headers: fieldsOf(response), content };
   } catch (error) {

@@ -202,17 +202,27 @@ describe("a fetch that waits", () => {
 
 describe("a stranger", () => {
   test("does not spend the budget of readers, senders or purgers at other addresses", async () => {
-    const { from, fetch } = await mailboxInProcess({ config: { mailboxRateLimit: 3 } });
+    const { from, fetch, clock } = await mailboxInProcess({ config: { mailboxRateLimit: 3 } });
     const stranger = plainApi(from("198.51.100.9"));
     const statuses = [];
     for (let n = 0; n < 5; n++) statuses.push((await stranger.call("fetch", { mailbox_tokens: [T] })).status);
     assert.deepEqual(statuses, [200, 200, 200, 429, 429]);
-    assert.equal((await plainApi(from("192.0.2.1")).call("fetch", { mailbox_tokens: [T] })).status, 200);
+    const owner = plainApi(from("192.0.2.1"));
+    assert.equal((await owner.call("fetch", { mailbox_tokens: [T] })).status, 200);
     assert.equal((await ohttpApi(fetch).call("fetch", { mailbox_tokens: [T] })).body.status, "ok");
-    assert.equal(
-      (await plainApi(from("192.0.2.1")).call("send", { recipient_id: T, ciphertext: "" })).status,
-      200,
-    );
+    assert.equal((await owner.call("send", { recipient_id: T, ciphertext: "" })).status, 200);
+
+    const each: [string, () => Json][] = [
+      ["ack", () => ({ recipient_id: T, blob_id: "x" })],
+      ["purge", () => signedPurge(T, Math.floor(clock.now() / 1000))],
+      ["recovery_store", () => ({ key_hash: T, proof_data: "" })],
+      ["guardian_query", () => ({ guardian_hash: T })],
+    ];
+    for (const [action, members] of each) {
+      for (let n = 0; n < 3; n++) assert.equal((await stranger.call(action, members())).status, 200, action);
+      assert.equal((await stranger.call(action, members())).status, 429, action);
+      assert.equal((await owner.call(action, members())).status, 200, action);
+    }
   });
 
   test("is held back alone when asking too often", async () => {
@@ -414,7 +424,7 @@ describe("any JSON whatsoever", () => {
       fc.asyncProperty(fc.constantFrom(...mailbox.actions, "escrow"), members, async (action, of) => {
         const direct = await plainApi(fetch).call(action, of as Json);
         assert.ok([200, 400, 401, 404, 413, 429].includes(direct.status!), `${direct.status}`);
-        const inner = parseInner(JSON.stringify({ ...of, version: 2, action }));
+        const inner = parseInner(new TextEncoder().encode(JSON.stringify({ ...of, version: 2, action })));
         const { body } = await performInner(inner, mailbox, signal);
         assert.ok("status" in body);
       }),

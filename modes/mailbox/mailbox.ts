@@ -101,20 +101,20 @@ export class Mailbox {
     this.#shared = new Limiter(config.ohttpExchangeRateLimit, clock);
     this.#guesses = new Limiter(config.exchangeGuessLimit, clock);
     const guardianActions: Record<string, Action> = {
-      guardian_store: (members) => this.#guardianStore(members),
-      guardian_query: (members) => this.#guardianQuery(members),
-      guardian_delete: (members) => this.#guardianDelete(members),
+      guardian_store: (members, caller) => this.#guardianStore(members, caller),
+      guardian_query: (members, caller) => this.#guardianQuery(members, caller),
+      guardian_delete: (members, caller) => this.#guardianDelete(members, caller),
     };
     this.#actions = {
       send: (members) => this.#send(members),
       fetch: (members, caller) => this.#fetch(members, caller),
-      ack: (members) => this.#ack(members),
+      ack: (members, caller) => this.#ack(members, caller),
       register: (members) => this.#register(members),
-      purge: (members) => this.#purge(members),
+      purge: (members, caller) => this.#purge(members, caller),
       exchange_offer: (members, caller) => this.#offer(members, caller),
       exchange_claim: (members, caller) => this.#claim(members, caller),
       exchange_complete: (members, caller) => this.#complete(members, caller),
-      recovery_store: (members) => this.#recoveryStore(members),
+      recovery_store: (members, caller) => this.#recoveryStore(members, caller),
       recovery_query: (members, caller) => this.#recoveryQuery(members, caller),
       ...(config.guardians === "off" ? {} : guardianActions),
     };
@@ -269,8 +269,7 @@ export class Mailbox {
     const waitSeconds = optionalUnsigned(members, "wait") ?? 0;
     const waitMs = Math.min(Math.max(caller.waitMs, waitSeconds * 1000), this.config.fetchWaitMs);
     const named = mailboxes[0] ?? "";
-    // Whoever sits at a known address has a bucket of their own, and cannot spend the owner's.
-    this.#main.take(`fetch ${named} ${caller.oblivious ? "" : (caller.source ?? "")}`);
+    this.#takeOf(caller, `fetch ${named}`);
     const look = () => this.#page(mailboxes, after, caller.oblivious);
     const page = waitMs === 0 ? look() : await this.#arrivals.waitFor(mailboxes, waitMs, caller.signal, look);
     await this.jitter();
@@ -320,10 +319,10 @@ export class Mailbox {
     };
   }
 
-  async #ack(members: Members): Promise<Answer> {
+  async #ack(members: Members, caller: Caller): Promise<Answer> {
     const mailbox = stringMember(members, "recipient_id").toLowerCase();
     const blobId = stringMember(members, "blob_id");
-    this.#main.take(`ack ${isMailboxName(mailbox) ? mailbox : ""}`);
+    this.#takeOf(caller, `ack ${isMailboxName(mailbox) ? mailbox : ""}`);
     const where = this.config.ackMatch === "id" ? undefined : mailbox;
     const acknowledged = await this.#store.remove(where, blobId, this.#clock.now());
     return { status: "ok", acknowledged };
@@ -339,18 +338,23 @@ export class Mailbox {
     return { status: "ok", accepted: tokens.length, registered: tokens.length };
   }
 
-  async #purge(members: Members): Promise<Answer> {
+  async #purge(members: Members, caller: Caller): Promise<Answer> {
     const now = this.#clock.now();
     const request = await verifyPurge(members, this.config.purgeBinding, now);
     const replayed = () => new RelayError("unauthorized", { text: "purge token replay detected" });
     if (this.#store.getRecord("spent", request.purgeToken, now)) throw replayed();
     // After verification: forgeries cannot spend the owner's budget.
-    this.#main.take(`purge ${isMailboxName(request.mailbox) ? request.mailbox : ""}`);
+    this.#takeOf(caller, `purge ${isMailboxName(request.mailbox) ? request.mailbox : ""}`);
     const { mailbox, purgeToken, replayableUntil } = request;
     const deleted = await this.#store.purge(mailbox, purgeToken, replayableUntil, now);
     if (deleted === undefined) throw replayed();
     await this.#hints?.drop(mailbox);
     return { status: "ok", blobs_deleted: deleted };
+  }
+
+  /** Takes one request of a kind. Whoever sits at a known address has a bucket of their own, and cannot spend the owner's. */
+  #takeOf(caller: Caller, kind: string): void {
+    this.#main.take(`${kind} ${caller.oblivious ? "" : (caller.source ?? "")}`);
   }
 
   async #offer(members: Members, caller: Caller): Promise<Answer> {
@@ -419,9 +423,9 @@ export class Mailbox {
     return this.#escrow.perform(members);
   }
 
-  async #recoveryStore(members: Members): Promise<Answer> {
+  async #recoveryStore(members: Members, caller: Caller): Promise<Answer> {
     const proof = parseProof(members);
-    this.#main.take(`recovery ${proof.keyHash}`);
+    this.#takeOf(caller, `recovery ${proof.keyHash}`);
     await this.#recovery.store(proof);
     this.#proofs++;
     return { status: "ok" };
@@ -436,22 +440,22 @@ export class Mailbox {
     return { status: "ok", proofs: this.#recovery.query(hashes) };
   }
 
-  async #guardianStore(members: Members): Promise<Answer> {
+  async #guardianStore(members: Members, caller: Caller): Promise<Answer> {
     const hash = parseGuardianHash(members);
-    this.#main.take(`guardian ${hash}`);
+    this.#takeOf(caller, `guardian ${hash}`);
     await this.#guardians.replace(hash, members);
     return { status: "ok" };
   }
 
-  #guardianQuery(members: Members): Answer {
+  #guardianQuery(members: Members, caller: Caller): Answer {
     const hash = parseGuardianHash(members);
-    this.#main.take(`guardian query ${hash}`);
+    this.#takeOf(caller, `guardian query ${hash}`);
     return { status: "ok", guardians: this.#guardians.query(hash) };
   }
 
-  async #guardianDelete(members: Members): Promise<Answer> {
+  async #guardianDelete(members: Members, caller: Caller): Promise<Answer> {
     const hash = parseGuardianHash(members);
-    this.#main.take(`guardian delete ${hash}`);
+    this.#takeOf(caller, `guardian delete ${hash}`);
     return { status: "ok", deleted: await this.#guardians.remove(hash, members) };
   }
 

@@ -5,11 +5,14 @@ export class ShapeError extends Error {
 
 export type Members = Readonly<Record<string, unknown>>;
 
+/** JSON is UTF-8 (RFC 8259, 8.1); what is not would be kept with other letters than were sent. */
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
 /** The object that a text of JSON is. Throws `ShapeError`. */
-export function parseMembers(json: string): Members {
+export function parseMembers(json: Uint8Array): Members {
   let value: unknown;
   try {
-    value = JSON.parse(json);
+    value = JSON.parse(utf8.decode(json));
   } catch {
     // The parser's own message quotes the text.
     throw new ShapeError("not JSON");
@@ -22,6 +25,8 @@ export function parseMembers(json: string): Members {
 export function stringMember(members: Members, name: string): string {
   const value = members[name];
   if (typeof value !== "string") throw new ShapeError(`\`${name}\` must be a string`);
+  // Half of a surrogate pair has no bytes in UTF-8: it could not be given back.
+  if (!value.isWellFormed()) throw new ShapeError(`\`${name}\` must be Unicode text`);
   return value;
 }
 

@@ -12,7 +12,7 @@ export interface InnerAnswer {
 }
 
 /** The request in a capsule, read as far as the outside may know: `version` and `action`. Throws `ShapeError`. */
-export function parseInner(json: string): { action: string; version: number; members: Members } {
+export function parseInner(json: Uint8Array): { action: string; version: number; members: Members } {
   const members = parseMembers(json);
   const { version, action } = members;
   if (typeof version !== "number" || !Number.isInteger(version) || version < 0 || version > 255) {

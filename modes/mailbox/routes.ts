@@ -42,7 +42,7 @@ export function mailboxRoutes(mailbox: Mailbox): Routes {
     }
     if (path === "/v2/health") return { route: path, respond: () => answerHealth(request, mailbox) };
     return path === "/v2" || path.startsWith("/v2/")
-      ? { route: "/v2/*", respond: async () => notFound() }
+      ? { route: "/v2/*", respond: async () => judge(request, mailbox, notFound) }
       : undefined;
   };
 }
@@ -114,7 +114,7 @@ async function answer(request: RelayRequest, action: string, mailbox: Mailbox): 
     }
     const maxBytes = action === "send" ? sendBodyMaxBytes(mailbox.config.maxMessageSizeBytes) : bodyMaxBytes;
     const body = await readBody(request, maxBytes);
-    const members = parseMembers(new TextDecoder().decode(body));
+    const members = parseMembers(body);
     const name = action === "send" ? request.headers.get("idempotency-key") : null;
     return mailbox.perform(action, name === null ? members : { ...members, idempotency_key: name }, caller);
   });
@@ -125,13 +125,12 @@ export function sendBodyMaxBytes(messageMaxBytes: number): number {
   return Math.max(bodyMaxBytes, Math.ceil((messageMaxBytes * 4) / 3) + sendEnvelopeBytes);
 }
 
-/** The gates before every endpoint, and what becomes of its failures. */
-async function guarded(
+/** What `proceed` answers, given the version headers; clients that are too old are told so instead. */
+function judge<T extends Response | Promise<Response>>(
   request: RelayRequest,
   mailbox: Mailbox,
-  method: "GET" | "POST",
-  perform: (caller: Caller) => Promise<unknown>,
-): Promise<Response> {
+  proceed: (headers: HeaderList) => T,
+): T | Response {
   const { min, warn } = versionPolicyOf(mailbox.config);
   const headers: HeaderList = [
     ["x-min-version", String(min)],
@@ -142,6 +141,26 @@ async function guarded(
     return jsonReply(426, { error: "upgrade_required", min_version: min }, headers);
   }
   if (verdict.kind === "in-grace") headers.push(["x-upgrade-deadline", String(verdict.deadlineSeconds)]);
+  return proceed(headers);
+}
+
+/** The gates before every endpoint, and what becomes of its failures. */
+async function guarded(
+  request: RelayRequest,
+  mailbox: Mailbox,
+  method: "GET" | "POST",
+  perform: (caller: Caller) => Promise<unknown>,
+): Promise<Response> {
+  return judge(request, mailbox, (headers) => admitted(request, mailbox, method, perform, headers));
+}
+
+async function admitted(
+  request: RelayRequest,
+  mailbox: Mailbox,
+  method: "GET" | "POST",
+  perform: (caller: Caller) => Promise<unknown>,
+  headers: HeaderList,
+): Promise<Response> {
   if (request.method !== method && !(method === "GET" && request.method === "HEAD")) {
     return bareReply(405, [["allow", method], ...headers]);
   }

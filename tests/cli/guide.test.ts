@@ -11,11 +11,12 @@ import { startPostern } from "#tests/support/postern.ts";
 import { temporaryFolder } from "#tests/support/temporary-folder.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
-const guide = readFileSync(join(root, "docs/guides/command-line.md"), "utf8");
-const blocks = [...guide.matchAll(/^```(\w+)\n(.*?)^```$/gms)].map(([, kind = "", text = ""]) => ({
-  kind,
-  text,
-}));
+
+function blocksOf(guide: string): { kind: string; text: string }[] {
+  const markdown = readFileSync(join(root, `docs/guides/${guide}.md`), "utf8");
+  const found = markdown.matchAll(/^```(\w+)\n(.*?)^```$/gms);
+  return [...found].map(([, kind = "", text = ""]) => ({ kind, text }));
+}
 
 /** `…` in the guide stands for anything within a line. */
 const asPattern = (text: string) =>
@@ -26,7 +27,16 @@ const asPattern = (text: string) =>
       .join("[^\\n]*")}$`,
   );
 
-test("the guide's scripts do what it says, one after the other in one folder", async () => {
+for (const [guide, scripts] of [
+  ["command-line", 5],
+  ["mailbox", 2],
+] as const) {
+  test(`the scripts of the guide ${guide} do what it says, one after the other in one folder`, () =>
+    runScripts(guide, scripts));
+}
+
+async function runScripts(guide: string, scripts: number): Promise<void> {
+  const blocks = blocksOf(guide);
   await using postern = await startPostern();
   using folder = temporaryFolder();
   writeFileSync(
@@ -54,11 +64,13 @@ test("the guide's scripts do what it says, one after the other in one folder", a
     assert.match(output, asPattern(expected!.text), text);
     ran++;
   }
-  assert.equal(ran, 5);
-});
+  assert.equal(ran, scripts);
+}
 
 test("the commands of the guide's sessions exist, with these options", async () => {
-  const sessions = blocks.filter(({ kind }) => kind === "console").map(({ text }) => text);
+  const sessions = blocksOf("command-line")
+    .filter(({ kind }) => kind === "console")
+    .map(({ text }) => text);
   const calls = sessions.flatMap((text) =>
     [...text.matchAll(/^\$ postern (.*)$/gm)].map(([, call = ""]) => call),
   );

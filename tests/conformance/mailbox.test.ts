@@ -7,6 +7,7 @@ import {
   type Json,
   type MailboxApi,
   ohttpApi,
+  padBytes,
   padJson,
   plainApi,
   sendCapsule,
@@ -237,6 +238,9 @@ relay("mailbox", [...fast, "--recovery-rate-limit", "1000000"], (at) => {
     );
     refused(await plain.call("purge", signedPurge(mailbox, nowSeconds() - 300)), 401, "timestamp");
     refused(await plain.call("purge", { ...purge, public_key: "zz" }), 401, "invalid public_key hex");
+    // Hexadecimal is told before lengths, whichever member it is.
+    const twice = { ...purge, public_key: "00", purge_token: "zz" };
+    refused(await plain.call("purge", twice), 401, "invalid purge_token hex");
     refused(
       await plain.call("purge", { ...purge, signature: "00" }),
       401,
@@ -338,6 +342,26 @@ relay("mailbox", [...fast, "--recovery-rate-limit", "1000000"], (at) => {
     }
     assert.equal((await post("{}", "text/plain")).status, 415);
     assert.equal((await at()("/v2/exchange/offer")).status, 405);
+  });
+
+  test("text is kept letter by letter, and what is not Unicode is refused", async () => {
+    const payload = "\0 \u{1f511} é \ufeff";
+    const offered = await plain.call("exchange_offer", { payload });
+    const claimed = await plain.call("exchange_claim", { code: offered.body.code, response: payload });
+    assert.equal(claimed.body.payload, payload);
+    const headers = { "content-type": "application/json" };
+    for (const body of [Buffer.from('{"payload":"\xff"}', "latin1"), '{"payload":"\\ud83d"}']) {
+      const answer = await at()("/v2/exchange/offer", { method: "POST", headers, body });
+      assert.equal(answer.status, 400, String(body));
+      assert.match(await answer.text(), /"error":"invalid request: /);
+    }
+    const inner = '{"version":2,"action":"exchange_offer","payload":"\xff"}';
+    const { outer } = await sendCapsule(
+      (path, init) => at()(path, init),
+      padBytes(Buffer.from(inner, "latin1")),
+    );
+    assert.equal(outer.status, 400);
+    assert.match(await outer.text(), /invalid inner request JSON/);
   });
 
   test("a longer code and a secret make an exchange that nobody guesses, and complete may be repeated", async () => {
@@ -491,8 +515,10 @@ relay("mailbox", [...fast, "--recovery-rate-limit", "1000000"], (at) => {
   test("[55] without a policy everybody is served, and the headers say so", async () => {
     const answer = await at()("/v2/health");
     assert.deepEqual(await answer.json(), { status: "ok" });
-    assert.equal(answer.headers.get("x-min-version"), "0");
-    assert.equal(answer.headers.get("x-warn-version"), "0");
+    for (const { headers } of [answer, await at()("/v2/nothing"), await at()("/v2/send")]) {
+      assert.equal(headers.get("x-min-version"), "0");
+      assert.equal(headers.get("x-warn-version"), "0");
+    }
   });
 
   test("[73] the probes say that it is up, and nothing else", async () => {
@@ -640,6 +666,7 @@ relay("an old client", ["--version-min", "2", "--version-grace", "0d"], (at) => 
       assert.deepEqual(await answer.json(), { error: "upgrade_required", min_version: 2 });
       assert.equal(answer.headers.get("x-min-version"), "2");
     }
+    assert.equal((await at()("/v2/nothing")).status, 426);
     assert.equal((await at()("/v2/ohttp-key")).status, 200);
   });
 });

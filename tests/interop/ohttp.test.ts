@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
@@ -7,7 +8,7 @@ import { DhkemX25519HkdfSha256 } from "@hpke/core";
 import { createMailbox, createOhttpFetch, isPosternError } from "#clients/client/src/mailbox.ts";
 import vectors from "#protocol/vectors/ohttp-mozilla.json" with { type: "json" };
 import { ohttpApi } from "#tests/support/mailbox-api.ts";
-import { startPostern } from "#tests/support/postern.ts";
+import { runPostern, startPostern } from "#tests/support/postern.ts";
 import { temporaryFolder } from "#tests/support/temporary-folder.ts";
 import { decodeBinaryHttp } from "#wire/bhttp/decode.ts";
 import { encapsulateRequest } from "#wire/ohttp/client.ts";
@@ -55,6 +56,11 @@ test("any request goes through an OHTTP relay to a gateway: rendezvous and mailb
   const read = await ohttpFetch(`${gateway.url}/inbox/sealed-place`);
   assert.equal(await read.text(), "hello");
   assert.equal((await ohttpFetch(`${gateway.url}/nowhere`)).status, 404);
+  const looked = await ohttpFetch(`${gateway.url}/inbox/sealed-place`, { method: "HEAD" });
+  assert.deepEqual([looked.status, await looked.text()], [200, ""]);
+  // A stream has no end that could be sealed.
+  const accept = { headers: { accept: "text/event-stream" } };
+  assert.equal((await ohttpFetch(`${gateway.url}/inbox/sealed-place`, accept)).status, 406);
   const nested = await ohttpFetch(target, { method: "POST", body: "x" });
   assert.equal(nested.status, 404, "no capsule in a capsule");
 
@@ -87,6 +93,43 @@ test("the mailbox's own OHTTP goes through an OHTTP relay, and a stale key is fe
     [blobId, "sealed"],
   );
   assert.equal(await mailbox.ack(name, blobId), true);
+});
+
+test("through an OHTTP relay nothing goes to the mailbox relay itself, the question for its key included", async () => {
+  await using gateway = await startPostern();
+  await using hop = await startPostern(["--ohttp-relay-target", `${gateway.url}/v2/ohttp`]);
+  const asked: string[] = [];
+  const watched: typeof fetch = (input, init) => {
+    asked.push(new URL(String(input)).origin);
+    return fetch(input, init);
+  };
+  const name = "ef".repeat(32);
+  for (const relayUrl of [`${hop.url}/ohttp-relay`, `${hop.url}/ohttp-relay/v2/ohttp`]) {
+    const mailbox = createMailbox({ relay: gateway.url, ohttp: { relayUrl }, fetch: watched });
+    assert.match(await mailbox.send(name, bytes("sealed")), /^[0-9a-f-]{36}$/);
+  }
+  assert.deepEqual([...new Set(asked)], [hop.url]);
+
+  // So does the command line, which is told a relay that nobody could reach.
+  using folder = temporaryFolder();
+  const fetchBy = (...more: string[]) =>
+    runPostern(["mailbox", "fetch", name, "--json", "--relay", "http://127.0.0.1:9", ...more]);
+  const viaHop = await fetchBy("--ohttp-relay", `${hop.url}/ohttp-relay`);
+  assert.equal(viaHop.stdout.trim().split("\n").length, 2, viaHop.stderr);
+
+  // A key from elsewhere is taken as it is.
+  const key = folder.file("key");
+  writeFileSync(key, await (await fetch(`${gateway.url}/v2/ohttp-key`)).bytes());
+  const pinned = await fetchBy("--ohttp-relay", `${hop.url}/ohttp-relay`, "--ohttp-key", key);
+  assert.equal(pinned.stdout, viaHop.stdout, pinned.stderr);
+  writeFileSync(key, await (await fetch(`${hop.url}/v2/ohttp-key`)).bytes());
+  const wrong = await fetchBy("--ohttp-relay", `${hop.url}/ohttp-relay`, "--ohttp-key", key);
+  assert.deepEqual([wrong.code, wrong.stdout], [4, ""]);
+
+  const nowhere = await fetchBy("--ohttp-relay", `${hop.url}/nowhere`);
+  assert.equal(nowhere.code, 4);
+  assert.match(nowhere.stderr, /No OHTTP key is to be had where the capsules go \(status 404\)/);
+  assert.equal((await fetchBy("--ohttp-relay", "hop.example")).code, 2);
 });
 
 test("an OHTTP relay lets its gateway know nothing of who asks", async () => {
@@ -253,6 +296,14 @@ test("an OHTTP relay bounds what it passes on, and how much at once", async () =
   do fourth = await fetch(url, post("capsule"));
   while (fourth.status === 429);
   assert.equal(await fourth.text(), "again");
+  assert.equal(hop.log(), "", "that clients hang up is no failure of ours");
+});
+
+test("an OHTTP relay tells its operator why the gateway cannot be reached", async () => {
+  const target = `http://127.0.0.1:${await freePort()}/v2/ohttp`;
+  await using hop = await startPostern(["--ohttp-relay-target", target]);
+  assert.equal((await fetch(`${hop.url}/ohttp-relay`)).status, 502);
+  assert.match(hop.log(), /the gateway cannot be reached: .*ECONNREFUSED/);
 });
 
 test("an OHTTP relay refuses to serve its own gateway", async () => {

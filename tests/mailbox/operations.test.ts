@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { connect, type Socket } from "node:net";
+import { createServer } from "node:http";
+import { type AddressInfo, connect, type Socket } from "node:net";
+import { text } from "node:stream/consumers";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { createMailbox } from "#clients/client/src/mailbox.ts";
 import { padJson, plainApi, sendCapsule, unpadJson } from "#tests/support/mailbox-api.ts";
 import { opsUrlOf, runPostern, startPostern } from "#tests/support/postern.ts";
@@ -31,6 +36,7 @@ test("the original's variables are understood", async () => {
     RELAY_VERSION_GRACE_DAYS: "3",
     RELAY_OHTTP_KEY_ROTATION_HOURS: "12",
     RELAY_DELIVERY_JITTER_MAX_MS: "20",
+    RELAY_LOG_FORMAT: "text",
   };
   const { stdout } = await runPostern(["config", "--json"], { env });
   const options = JSON.parse(stdout) as Record<string, { value: string; origin: string }>;
@@ -41,6 +47,7 @@ test("the original's variables are understood", async () => {
     "version-grace": "3d",
     "ohttp-key-window": "12h",
     "delivery-jitter-max": "20ms",
+    "log-format": "text",
   };
   for (const [name, value] of Object.entries(expected)) {
     assert.deepEqual(options[name], { value, origin: "environment" }, name);
@@ -209,6 +216,42 @@ test("a capsule is served once, also by a relay that was killed in between", asy
   assert.equal((unpadJson(padded!).blobs as unknown[]).length, 1);
 });
 
+test("--ohttp-key-file opens what was sealed to another relay's key, also while a key of ours has its id", async () => {
+  using folder = temporaryFolder();
+  const file = folder.file("seed");
+  writeFileSync(file, Buffer.alloc(32, 1));
+  // The vector of the mailbox specification: seed 32 × 01, id 0.
+  const theirs = Uint8Array.from(
+    Buffer.from("00002041852320ff367495fa522c94cb83af391e4e89018392725bbf2098dd931bc424000400010003", "hex"),
+  );
+  const look = padJson({ version: 2, action: "fetch", mailbox_tokens: [mailbox] });
+  for (const windowSeconds of [86_400, windowWithIdZero()]) {
+    await using postern = await startPostern([
+      "--ohttp-key-file",
+      file,
+      "--ohttp-key-window-secs",
+      String(windowSeconds),
+    ]);
+    const at = (path: string, init?: RequestInit) => fetch(postern.url + path, init);
+    const own = await (await at("/v2/ohttp-key")).bytes();
+    if (windowSeconds !== 86_400) assert.equal(own[0], theirs[0]);
+    assert.notDeepEqual(own, theirs);
+    for (const key of [theirs, own]) {
+      const { outer, padded } = await sendCapsule(at, look, key);
+      assert.equal(outer.status, 200, postern.log());
+      assert.equal(unpadJson(padded!).status, "ok");
+    }
+  }
+});
+
+/** Seconds of a window whose key has the id 0 now, and for a while yet. */
+function windowWithIdZero(): number {
+  const now = Math.floor(Date.now() / 1000);
+  for (let seconds = 3600; ; seconds++) {
+    if (Math.floor(now / seconds) % 256 === 0 && seconds - (now % seconds) > 600) return seconds;
+  }
+}
+
 test("the command line sends, fetches, acknowledges, purges and exchanges", async () => {
   using folder = temporaryFolder();
   await using postern = await startPostern();
@@ -232,4 +275,82 @@ test("the command line sends, fetches, acknowledges, purges and exchanges", asyn
   assert.equal(unknown.code, 4);
   assert.match(unknown.stderr, /invalid or expired code/);
   assert.equal((await run(["mailbox", "fetch", "xyz"])).code, 2);
+  // What is no text would arrive changed.
+  writeFileSync(folder.file("key.bin"), Buffer.from([0xff, 0xfe, 0x00]));
+  const binary = await run(["exchange", "offer", "--file", folder.file("key.bin")]);
+  assert.deepEqual([binary.code, binary.stdout], [2, ""]);
+  assert.match(binary.stderr, /base64/);
+});
+
+test("a relay that is busy or full is told from one that refuses for good", async () => {
+  await using postern = await startPostern(["--mailbox-rate-limit", "1", "--max-mailbox-blobs", "1"]);
+  const run = (args: string[]) => runPostern(["mailbox", ...args], { input: "x" });
+  const send = ["send", mailbox, "--relay", postern.url];
+  assert.equal((await run(send)).code, 0);
+  for (const how of [[], ["--ohttp"]]) {
+    const busy = await run([...send, ...how]);
+    assert.equal(busy.code, 1);
+    assert.match(busy.stderr, /refused: rate limit exceeded\. Try again in \d+ s\.\n$/);
+  }
+  const elsewhere = await run(["ack", mailbox, "x", "--relay", `${postern.url}/elsewhere`]);
+  assert.equal(elsewhere.code, 4);
+  assert.match(elsewhere.stderr, /refused the request \(status 404\)/);
+});
+
+test("who waits for the answer to an offer goes on while the relay is busy", async () => {
+  let asked = 0;
+  const server = createServer((_, response) => {
+    const isBusy = ++asked === 1;
+    response.writeHead(isBusy ? 429 : 200, {
+      "content-type": "application/json",
+      "retry-after": isBusy ? "2" : "",
+    });
+    const answer = isBusy
+      ? { status: "error", error: "rate limit exceeded" }
+      : { status: "ok", response: "R" };
+    response.end(JSON.stringify(answer));
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  try {
+    const { port } = server.address() as AddressInfo;
+    const ended = await runPostern(["exchange", "complete", "123456", "--relay", `http://127.0.0.1:${port}`]);
+    assert.deepEqual([ended.code, ended.stdout, asked], [0, "R", 2], ended.stderr);
+  } finally {
+    server.close();
+  }
+});
+
+test("a fetch of the command line asks again while the relay waits less, and takes a closed pipe for an end", async () => {
+  const asked: unknown[] = [];
+  const blob = { blob_id: "x", ciphertext: "aGk=", created_at: 0, mailbox_token: mailbox };
+  let readerGone = Promise.resolve();
+  const server = createServer(async (request, response) => {
+    asked.push(request.headers.prefer);
+    await readerGone;
+    const blobs = asked.length === 1 ? [] : [blob];
+    response.setHeader("content-type", "application/json");
+    response.end(JSON.stringify({ status: "ok", truncated: false, blobs }));
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  try {
+    const { port } = server.address() as AddressInfo;
+    const args = ["mailbox", "fetch", mailbox, "--relay", `http://127.0.0.1:${port}`];
+    const { stdout, stderr } = await runPostern([...args, "--wait", "60s"]);
+    assert.match(stdout, / x .* aGk=\n$/, stderr);
+    assert.deepEqual(asked, ["wait=25", "wait=25"]);
+
+    const child = spawn(
+      process.execPath,
+      [fileURLToPath(new URL("../../cli/postern.mjs", import.meta.url)), ...args],
+      {
+        stdio: ["ignore", "pipe", "pipe"],
+      },
+    );
+    child.stdout.destroy();
+    readerGone = once(child.stdout, "close").then(() => {});
+    const [[code], said] = await Promise.all([once(child, "exit"), text(child.stderr)]);
+    assert.deepEqual([code, said], [1, "postern mailbox fetch: write EPIPE\n"]);
+  } finally {
+    server.close();
+  }
 });

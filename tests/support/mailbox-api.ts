@@ -71,8 +71,11 @@ export async function sendCapsule(
 }
 
 export function padJson(value: unknown): Uint8Array {
-  const json = new TextEncoder().encode(JSON.stringify(value));
-  return pad(json, bucketOf(json.byteLength), systemEntropy);
+  return padBytes(new TextEncoder().encode(JSON.stringify(value)));
+}
+
+export function padBytes(bytes: Uint8Array): Uint8Array {
+  return pad(bytes, bucketOf(bytes.byteLength), systemEntropy);
 }
 
 export function unpadJson(padded: Uint8Array): Json {

@@ -51,7 +51,8 @@ export class Reply extends Response {
   }
 
   override async bytes(): Promise<Uint8Array<ArrayBuffer>> {
-    return this.#bytes().slice();
+    // Not slice(): that of a Buffer copies nothing.
+    return new Uint8Array(this.#bytes());
   }
 
   override async arrayBuffer(): Promise<ArrayBuffer> {

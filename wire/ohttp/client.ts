@@ -28,14 +28,12 @@ export async function encapsulateRequest(
   view.setUint16(5, chosen.aeadId);
   const sender = await aeadById(chosen.aeadId)!.suite.createSenderContext({
     recipientPublicKey: await importPublicKey(config.publicKey),
-    info: requestInfo(header).buffer,
+    info: requestInfo(header),
     ...(ephemeral ? { ekm: ephemeral } : {}),
   });
   const enc = new Uint8Array(sender.enc);
-  const sealed = new Uint8Array(await sender.seal(request.slice().buffer));
-  const secret = new Uint8Array(
-    await sender.export(responseLabel.slice().buffer, responseNonceBytes(chosen.aeadId)),
-  );
+  const sealed = new Uint8Array(await sender.seal(request));
+  const secret = new Uint8Array(await sender.export(responseLabel, responseNonceBytes(chosen.aeadId)));
   const capsule = new Uint8Array(header.byteLength + enc.byteLength + sealed.byteLength);
   capsule.set(header);
   capsule.set(enc, header.byteLength);

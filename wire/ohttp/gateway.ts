@@ -31,13 +31,13 @@ export async function openRequest(key: GatewayKey, capsule: Uint8Array): Promise
     const recipient = await aead.suite.createRecipientContext({
       // The pair: from a private key alone the library would derive the public one each time.
       recipientKey: key.keyPair,
-      enc: enc.buffer,
-      info: requestInfo(capsule.subarray(0, headerBytes)).buffer,
+      enc,
+      info: requestInfo(capsule.subarray(0, headerBytes)),
     });
-    const sealed = capsule.slice(headerBytes + kemPublicKeyBytes);
-    const request = new Uint8Array(await recipient.open(sealed.buffer));
+    const sealed = capsule.subarray(headerBytes + kemPublicKeyBytes);
+    const request = new Uint8Array(await recipient.open(sealed));
     const nonceBytes = responseNonceBytes(aeadId);
-    const secret = new Uint8Array(await recipient.export(responseLabel.slice().buffer, nonceBytes));
+    const secret = new Uint8Array(await recipient.export(responseLabel, nonceBytes));
     return {
       request,
       enc,

@@ -57,13 +57,13 @@ export interface GatewayKey {
 
 /** The key pair that a 32-byte seed stands for: DeriveKeyPair (RFC 9180, 7.1.3). */
 export async function deriveGatewayKey(id: number, seed: Uint8Array): Promise<GatewayKey> {
-  const keyPair = await kem.deriveKeyPair(seed.slice().buffer);
+  const keyPair = await kem.deriveKeyPair(seed);
   return { id, publicKey: new Uint8Array(await kem.serializePublicKey(keyPair.publicKey)), keyPair };
 }
 
 export async function importPublicKey(bytes: Uint8Array): Promise<CryptoKey> {
   try {
-    return await kem.deserializePublicKey(bytes.slice().buffer);
+    return await kem.deserializePublicKey(bytes);
   } catch (cause) {
     throw new OhttpError("not a public key", { cause });
   }

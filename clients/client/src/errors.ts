@@ -27,6 +27,8 @@ export interface PosternErrorDetails {
   readonly option?: string;
   /** The last HTTP status the relay answered with; absent when it never answered. */
   readonly status?: number;
+  /** When a mailbox relay that is busy or full wants to be asked again; absent where it refuses for good. */
+  readonly retryAfterSeconds?: number;
   /** The code a live session was closed with. */
   readonly closeCode?: number;
   /** The code with which a live track was refused or given up. */

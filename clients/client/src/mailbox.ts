@@ -2,9 +2,10 @@ import { bytesToHex } from "@noble/hashes/utils.js";
 import { type Clock, type Entropy, systemClock, systemEntropy } from "../../../core/clock.ts";
 import { decodeBase64, encodeBase64 } from "../../../wire/base64.ts";
 import { bucketOf, pad, unpad } from "../../../wire/mailbox/padding.ts";
+import { ohttpKeysType } from "../../../wire/ohttp/media-types.ts";
 import { PosternError } from "./errors.ts";
 import { type Fetch, platformFetch } from "./inbox-http.ts";
-import { exchangeCapsule, Keys, type OhttpFetchOptions } from "./ohttp.ts";
+import { exchangeCapsule, Keys, type OhttpFetchOptions, parseOhttpRelay, refusalDetails } from "./ohttp.ts";
 import { parseRelay } from "./relay-url.ts";
 
 export { isPosternError, PosternError } from "./errors.ts";
@@ -16,6 +17,9 @@ export interface MailboxOptions {
   /**
    * Sends everything in OHTTP capsules. `relayUrl` is an OHTTP relay in front of the mailbox relay; without one the
    * capsules go straight to it, which hides their content from proxies but not the sender from the relay.
+   *
+   * The gateway's key is asked for where the capsules go, so that the mailbox relay sees nobody who asks for it. An OHTTP
+   * relay could answer a key of its own and read along: pass `keyConfig` where you have the key from somewhere else.
    */
   readonly ohttp?: boolean | Partial<Pick<OhttpFetchOptions, "relayUrl" | "keyConfig">>;
   readonly fetch?: Fetch;
@@ -187,32 +191,56 @@ function performDirectly(relay: string, fetch: Fetch): Perform {
     } catch (cause) {
       throw new PosternError(signal?.aborted ? "aborted" : "relay_unreachable", { cause });
     }
-    return answered(await answer.json().catch(() => undefined), answer.status);
+    return answered(await answer.json().catch(() => undefined), answer);
   };
 }
 
 function performInCapsules(
   relay: string,
-  { relayUrl = `${relay}/v2/ohttp`, keyConfig }: Partial<Pick<OhttpFetchOptions, "relayUrl" | "keyConfig">>,
+  {
+    relayUrl = `${relay}${gatewayPath}`,
+    keyConfig,
+  }: Partial<Pick<OhttpFetchOptions, "relayUrl" | "keyConfig">>,
   fetch: Fetch,
   entropy: Entropy,
 ): Perform {
-  const fetchKey = async () => {
-    const answer = await fetch(`${relay}/v2/ohttp-key`).catch((cause: unknown) => {
-      throw new PosternError("relay_unreachable", { cause });
-    });
-    if (!answer.ok) throw new PosternError("relay_refused", { details: { status: answer.status } });
-    return new Uint8Array(await answer.arrayBuffer());
-  };
-  const keys = new Keys(keyConfig ?? fetchKey);
+  const capsulesTo = parseOhttpRelay(relayUrl);
+  const keys = new Keys(keyConfig ?? (() => fetchKey(capsulesTo, fetch)));
   return async (action, members, signal, waitSeconds) => {
     const wait = waitSeconds === undefined ? {} : { wait: waitSeconds };
     const json = new TextEncoder().encode(JSON.stringify({ version: 2, action, ...members, ...wait }));
     const padded = pad(json, bucketOf(json.byteLength), entropy);
-    const plain = await exchangeCapsule(padded, String(relayUrl), keys, fetch, signal);
+    const plain = await exchangeCapsule(padded, capsulesTo, keys, fetch, signal);
     const message = unpad(plain);
     return answered(message && parse(new TextDecoder().decode(message)), undefined);
   };
+}
+
+/** Where a mailbox relay's gateway is, and where an OHTTP relay of its clients is; the key is beside it. */
+const gatewayPath = "/v2/ohttp";
+
+/** The key, from where the capsules go: an OHTTP relay elsewhere than at `gatewayPath` answers it to a GET. */
+async function fetchKey(capsulesTo: string, fetch: Fetch): Promise<Uint8Array> {
+  const url = new URL(capsulesTo);
+  if (url.pathname.endsWith(gatewayPath)) url.pathname += "-key";
+  let answer: Response;
+  try {
+    answer = await fetch(url.href, {
+      headers: { accept: ohttpKeysType },
+      credentials: "omit",
+      redirect: "error",
+    });
+  } catch (cause) {
+    throw new PosternError("relay_unreachable", { cause });
+  }
+  const { ok, status } = answer;
+  if (!ok) {
+    throw new PosternError("relay_refused", {
+      message: `No OHTTP key is to be had where the capsules go (status ${status}).`,
+      details: { status },
+    });
+  }
+  return new Uint8Array(await answer.arrayBuffer());
 }
 
 function parse(json: string): unknown {
@@ -223,14 +251,14 @@ function parse(json: string): unknown {
   }
 }
 
-/** The relay's answer, or its refusal as an error with its own sentence. */
-function answered(value: unknown, status: number | undefined): Json {
-  const details = status === undefined ? {} : { details: { status } };
-  if (typeof value !== "object" || value === null) throw new PosternError("relay_refused", details);
-  const answer = value as Json;
+/** The relay's answer, or its refusal as an error with its own sentence. `outer` is what came without a capsule. */
+function answered(value: unknown, outer: Response | undefined): Json {
+  const answer = (typeof value === "object" && value !== null ? value : {}) as Json;
   if (answer.status === "ok") return answer;
+  const inCapsule = typeof answer.retry_after === "number" ? { retryAfterSeconds: answer.retry_after } : {};
+  const details = outer ? refusalDetails(outer) : inCapsule;
   const message = typeof answer.error === "string" ? `The relay refused: ${answer.error}` : undefined;
-  throw new PosternError("relay_refused", { ...details, ...(message ? { message } : {}) });
+  throw new PosternError("relay_refused", { details, ...(message ? { message } : {}) });
 }
 
 async function signedPurge(mailbox: string, signer: Signer, clock: Clock, entropy: Entropy): Promise<Json> {

@@ -10,7 +10,7 @@ import {
 } from "../../../wire/ohttp/key-config.ts";
 import { ohttpRequestType, ohttpResponseType } from "../../../wire/ohttp/media-types.ts";
 import { OhttpError } from "../../../wire/ohttp/suite.ts";
-import { PosternError } from "./errors.ts";
+import { PosternError, type PosternErrorDetails } from "./errors.ts";
 import { type Fetch, platformFetch } from "./inbox-http.ts";
 
 /** Sizes that a request is filled to, so that its own shows in few steps. */
@@ -32,13 +32,14 @@ export interface OhttpFetchOptions {
  * A `fetch` whose requests go through an OHTTP relay (RFC 9458) to a gateway: the relay learns who asks but not what,
  * the gateway what but not who. It sends nothing that was not asked for: no cookies, no user agent.
  *
- * @throws PosternError `relay_unreachable`, `relay_refused`
+ * @throws PosternError `option_invalid` here; `relay_unreachable`, `relay_refused` and `aborted` from each call
  */
 export function createOhttpFetch({
   relayUrl,
   keyConfig,
   fetch = platformFetch,
 }: OhttpFetchOptions): typeof globalThis.fetch {
+  const capsulesTo = parseOhttpRelay(relayUrl);
   const keys = new Keys(keyConfig);
   return async (input, init) => {
     const request = new Request(input, init);
@@ -55,7 +56,7 @@ export function createOhttpFetch({
       },
       { padTo: (length) => rungs.find((rung) => length <= rung) ?? Math.ceil(length / 32_768) * 32_768 },
     );
-    const plain = await exchangeCapsule(message, String(relayUrl), keys, fetch, request.signal);
+    const plain = await exchangeCapsule(message, capsulesTo, keys, fetch, request.signal);
     try {
       const answer = decodeBinaryHttp(plain);
       if (answer.kind !== "response") throw new BinaryHttpError("not a response");
@@ -66,6 +67,15 @@ export function createOhttpFetch({
       throw new PosternError("relay_refused", { message: "The gateway's answer is malformed.", cause });
     }
   };
+}
+
+export function parseOhttpRelay(relayUrl: string | URL): string {
+  const url = URL.canParse(relayUrl) ? new URL(relayUrl) : undefined;
+  if (url && /^https?:$/.test(url.protocol)) return url.href;
+  throw new PosternError("option_invalid", {
+    message: "relayUrl: expected a URL such as https://hop.example/ohttp-relay.",
+    details: { option: "relayUrl" },
+  });
 }
 
 /** A key configuration that is fetched once, and again when it is stale. */
@@ -138,11 +148,21 @@ export async function exchangeCapsule(
       }
     }
     const status = answer.status;
+    const isStale = await isStaleKey(answer);
     // A relay in between may hide why: 502 can also mean a stale key.
-    const maybeStale = status === 502 || (await isStaleKey(answer));
-    if (attempt > 0 || !maybeStale || !keys.forget())
-      throw new PosternError("relay_refused", { details: { status } });
+    if (attempt > 0 || !(isStale || status === 502) || !keys.forget()) {
+      const message = isStale ? "The gateway does not hold this OHTTP key any more." : undefined;
+      throw new PosternError("relay_refused", {
+        details: refusalDetails(answer),
+        ...(message ? { message } : {}),
+      });
+    }
   }
+}
+
+export function refusalDetails({ status, headers }: Response): PosternErrorDetails {
+  const seconds = Number.parseInt(headers.get("retry-after") ?? "", 10);
+  return seconds >= 0 ? { status, retryAfterSeconds: seconds } : { status };
 }
 
 async function post(

@@ -91,7 +91,7 @@ test("the built files name nothing outside the package, and no source file", () 
 });
 
 test("the built package exports what the sources do", async () => {
-  for (const entry of ["index", "live"]) {
+  for (const entry of ["index", "mailbox", "live"]) {
     const built = await import(`../dist/${entry}.js`);
     const sources = await import(`../src/${entry}.ts`);
     assert.deepEqual(Object.keys(built).sort(), Object.keys(sources).sort());
@@ -199,18 +199,20 @@ export async function use(signal: AbortSignal): Promise<void> {
   assertCompiles([file]);
 });
 
-test("the README's examples compile against the package", () => {
+test("the README's examples compile against the package, and those of the guide to mailboxes", () => {
   using project = temporaryFolder();
   const readme = readFileSync(join(folder, "README.md"), "utf8");
-  const examples = [...readme.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, text = ""], at) => {
+  const guide = readFileSync(join(folder, "../../docs/guides/mailbox.md"), "utf8");
+  const examples = [...`${readme}\n${guide}`.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, text = ""], at) => {
     const file = project.file(`example-${at}.mts`);
     const built = (entry: string) => JSON.stringify(join(folder, `dist/${entry}.js`));
     const local = text
       .replaceAll('"@postern/client"', built("index"))
+      .replaceAll('"@postern/client/mailbox"', built("mailbox"))
       .replaceAll('"@postern/client/live"', built("live"));
     writeFileSync(file, local);
     return file;
   });
-  assert.equal(examples.length, 6);
+  assert.equal(examples.length, 9);
   assertCompiles(examples);
 });
