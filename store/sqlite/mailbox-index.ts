@@ -30,7 +30,12 @@ export interface Held {
 export const bucketCount = 256;
 
 export function bucketOf(mailbox: string): number {
-  return digit(mailbox.charCodeAt(0)) * 16 + digit(mailbox.charCodeAt(1));
+  return hexByte(mailbox, 0);
+}
+
+/** The byte that two digits of a name stand for. */
+export function hexByte(mailbox: string, at: number): number {
+  return digit(mailbox.charCodeAt(at)) * 16 + digit(mailbox.charCodeAt(at + 1));
 }
 
 function digit(code: number): number {
@@ -98,18 +103,17 @@ export class RecentBlobs {
     this.#committed++;
   }
 
-  /** False if it was not noted. */
-  delete(mailbox: string, position: number): boolean {
+  /** It is no longer on disk, if it was noted here at all. */
+  delete(mailbox: string, position: number): void {
     const bucket = this.#buckets[bucketOf(mailbox)]!;
     const open = bucket.get(mailbox);
     const at = open?.blobs.findIndex((blob) => blob.position === position) ?? -1;
-    if (at < 0) return false;
+    if (at < 0) return;
     const [gone] = open!.blobs.splice(at, 1) as [RecentBlob];
     if (gone.state === "committed") this.#committed--;
     gone.state = "gone";
     open!.bytes -= bytesOf(gone);
     if (open!.blobs.length === 0) bucket.delete(mailbox);
-    return true;
   }
 
   /** The blobs of a bucket that are on disk and wait for the index, a mailbox's together, mailboxes in order. */

@@ -2,7 +2,6 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlit
 import { hexOf } from "#core/bytes.ts";
 import type { Instant } from "#core/clock.ts";
 import { RelayError } from "#core/errors.ts";
-import { RecentMap } from "#core/recent-map.ts";
 import {
   type BlobHead,
   blobOverheadBytes,
@@ -18,13 +17,12 @@ import {
   secondsOf,
 } from "#store/contract/mailbox-store.ts";
 import type { Returned, Row, Sql } from "./batch.ts";
+import { MailboxBounds } from "./mailbox-bounds.ts";
 import { bucketCount, bucketOf, type Held, type RecentBlob, RecentBlobs } from "./mailbox-index.ts";
 import { durablePragmas, SqliteWriter } from "./writer.ts";
 
 /** Rows one commit of a sweep drops at most, so that a large one does not hold up everybody's. */
 const sweepBatch = 500;
-/** Mailboxes whose counts are remembered at least; some 10 MB, and twice that at most. */
-const countsKept = 65_536;
 
 // Blobs lie in order of arrival, so that a send touches the end of the table, and expiry its beginning. `place` is the
 // index by mailbox, filled a bucket at a time (decision 0015). A blob that goes takes its place with it, and the counts
@@ -100,6 +98,10 @@ const returning = "RETURNING position, mailbox, size";
 const indexBlob = "INSERT INTO place VALUES (unhex(?), ?, ?)";
 const advanceBucket =
   "UPDATE bucket SET indexed_to = ?, blobs = blobs + ?, bytes = bytes + ? WHERE first_byte = ?";
+/** Names that begin with the same byte lie between that byte and what is longer than any of them. */
+const groupsOf = `
+  SELECT substr(mailbox, 2, 1) AS group_byte, count(*) AS blobs, sum(size) AS bytes
+  FROM place WHERE mailbox BETWEEN ? AND ? GROUP BY group_byte`;
 /** Of one mailbox, by its name and its recent blobs' positions. */
 const ofMailbox =
   "(position IN (SELECT position FROM place WHERE mailbox = ?) OR position IN (SELECT value FROM json_each(?)))";
@@ -137,7 +139,7 @@ export async function openSqliteMailboxStore(
   const writer = await SqliteWriter.open({
     path: file.path,
     // Mailboxes are scattered over the index: the longer the log, the more often one page in it stands for many changes.
-    pragmas: ["auto_vacuum=INCREMENTAL", ...durablePragmas, "cache_size=-65536", "wal_autocheckpoint=16000"],
+    pragmas: ["auto_vacuum=INCREMENTAL", ...durablePragmas, "cache_size=-16384", "wal_autocheckpoint=16000"],
     schema: schema + byId,
   });
   const reader = new DatabaseSync(file.path, { readOnly: true });
@@ -152,8 +154,7 @@ class SqliteMailboxStore implements MailboxStore {
   readonly #statements = new Map<string, StatementSync>();
   readonly #recent: RecentBlobs;
   readonly #recentMax: number;
-  /** How much of a mailbox the index on disk holds, as far as it was asked of late. */
-  readonly #counts = new RecentMap<string, Held>(countsKept);
+  readonly #bounds: MailboxBounds;
   /** What is held in all, with what is on its way to disk. */
   #blobs = 0;
   #bytes = 0;
@@ -179,6 +180,15 @@ class SqliteMailboxStore implements MailboxStore {
     for (const { blobs, bytes } of buckets) this.#count(Number(blobs), Number(bytes));
     const indexedTo = buckets.map(({ indexed_to }) => Number(indexed_to));
     this.#recent = new RecentBlobs(indexedTo);
+    this.#bounds = new MailboxBounds((bucket) =>
+      this.#all(groupsOf, Uint8Array.of(bucket), new Uint8Array(33).fill(0xff).fill(bucket, 0, 1)).map(
+        (row) => ({
+          group: (row.group_byte as Uint8Array)[0]!,
+          blobs: Number(row.blobs),
+          bytes: Number(row.bytes),
+        }),
+      ),
+    );
     const last = this.#get("SELECT position, created_at FROM blob ORDER BY position DESC LIMIT 1");
     // Never a position that the index counts as done, even if all blobs that had it are gone.
     this.#position = Math.max(Number(last?.position ?? 0), ...indexedTo);
@@ -224,7 +234,7 @@ class SqliteMailboxStore implements MailboxStore {
     for (const mailbox of new Set(mailboxes)) {
       if (!isMailboxName(mailbox)) continue;
       const indexedTo = this.#recent.indexedTo(mailbox);
-      if (after < indexedTo && this.#counts.get(mailbox)?.blobs !== 0) {
+      if (after < indexedTo && this.#bounds.of(mailbox).blobs > 0) {
         const rows = this.#all(
           `SELECT position, created_at, blob.size, blob_id FROM place JOIN blob USING (position)
            WHERE place.mailbox = ? AND position > ? AND position <= ? AND created_at > ? ORDER BY position LIMIT ?`,
@@ -422,39 +432,37 @@ class SqliteMailboxStore implements MailboxStore {
       this.#indexing -= blobs.length;
       this.#busy[bucket]!--;
     }
-    for (const { mailbox, size } of this.#recent.indexed(bucket, upTo)) {
-      const held = this.#counts.get(mailbox);
-      if (held === undefined) continue;
-      this.#counts.set(mailbox, { blobs: held.blobs + 1, bytes: held.bytes + size + blobOverheadBytes });
-    }
+    for (const { mailbox, size } of this.#recent.indexed(bucket, upTo)) this.#bounds.add(mailbox, size);
   }
 
   /** What would become of a blob of this size. It counts without its overhead, so that one that exactly fills fits. */
   #outcomeOf(mailbox: string, size: number): PutOutcome {
-    const { maxBlobsPerMailbox, maxBytesPerMailbox, maxStorageBytes } = this.#limits;
-    if (maxBlobsPerMailbox > 0 || maxBytesPerMailbox > 0) {
-      const { blobs, bytes } = this.#held(mailbox);
-      if (maxBlobsPerMailbox > 0 && blobs >= maxBlobsPerMailbox) return "mailbox-full";
-      if (maxBytesPerMailbox > 0 && bytes + size > maxBytesPerMailbox) return "mailbox-full";
-    }
+    if (!this.#hasRoomIn(mailbox, size)) return "mailbox-full";
     const bytes = this.#bytes + this.#recordBytes() + size + blobOverheadBytes;
-    return bytes > maxStorageBytes ? "storage-full" : "stored";
+    return bytes > this.#limits.maxStorageBytes ? "storage-full" : "stored";
   }
 
-  #held(mailbox: string): Held {
-    let counted = this.#counts.get(mailbox);
-    if (!counted) {
-      const row = this.#get(
-        "SELECT count(*) AS blobs, coalesce(sum(size), 0) AS bytes FROM place WHERE mailbox = ? AND position <= ?",
-        nameOf(mailbox),
-        this.#recent.indexedTo(mailbox),
-      )!;
-      const blobs = Number(row.blobs);
-      counted = { blobs, bytes: Number(row.bytes) + blobs * blobOverheadBytes };
-      this.#counts.set(mailbox, counted);
-    }
+  #hasRoomIn(mailbox: string, size: number): boolean {
+    const { maxBlobsPerMailbox, maxBytesPerMailbox } = this.#limits;
+    if (maxBlobsPerMailbox === 0 && maxBytesPerMailbox === 0) return true;
     const recent = this.#recent.of(mailbox);
-    return { blobs: counted.blobs + recent.blobs.length, bytes: counted.bytes + recent.bytes };
+    const hasRoom = (onDisk: Held) =>
+      (maxBlobsPerMailbox === 0 || onDisk.blobs + recent.blobs.length < maxBlobsPerMailbox) &&
+      (maxBytesPerMailbox === 0 || onDisk.bytes + recent.bytes + size <= maxBytesPerMailbox);
+    if (hasRoom(this.#bounds.of(mailbox))) return true;
+    if (!hasRoom(this.#heldOnDisk(mailbox))) return false;
+    this.#bounds.loose(mailbox);
+    return true;
+  }
+
+  #heldOnDisk(mailbox: string): Held {
+    const row = this.#get(
+      "SELECT count(*) AS blobs, coalesce(sum(size), 0) AS bytes FROM place WHERE mailbox = ? AND position <= ?",
+      nameOf(mailbox),
+      this.#recent.indexedTo(mailbox),
+    )!;
+    const blobs = Number(row.blobs);
+    return { blobs, bytes: Number(row.bytes) + blobs * blobOverheadBytes };
   }
 
   #count(blobs: number, bytes: number): void {
@@ -518,9 +526,7 @@ class SqliteMailboxStore implements MailboxStore {
   /** These blobs are no longer on disk. */
   #forget(rows: readonly Row[]): void {
     for (const row of rows) {
-      const mailbox = hexOf(row.mailbox as Uint8Array);
-      // A count that was asked for meanwhile may know already that it is gone: ask anew.
-      if (!this.#recent.delete(mailbox, Number(row.position))) this.#counts.delete(mailbox);
+      this.#recent.delete(hexOf(row.mailbox as Uint8Array), Number(row.position));
       this.#count(-1, -Number(row.size) - blobOverheadBytes);
     }
   }
