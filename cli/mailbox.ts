@@ -42,7 +42,8 @@ export const mailboxFetch = clientCommand({
   usage: "mailbox fetch MAILBOX... [OPTIONS]",
   about: `
 Prints one line for each message, oldest first: its mailbox, id, time, and the bytes as base64. Nothing is removed:
-postern mailbox ack does that.
+postern mailbox ack does that. With --json the last line says "more" if there is a further page, and what is too large
+for OHTTP has a size in place of its bytes.
 
   postern mailbox fetch "$MAILBOX" --wait 25s
   postern mailbox fetch "$MAILBOX" --json | jq -r .blobId`,
@@ -59,21 +60,31 @@ postern mailbox ack does that.
     const { signal } = terminal;
     let page = await firstPage(relay, mailboxes, values.waitMs, signal);
     for (;;) {
-      for (const { mailbox, blobId, ciphertext, createdAt } of page.messages) {
+      const { messages, oversized, truncated } = page;
+      for (const { mailbox, blobId, createdAt, size } of oversized) {
+        if (terminal.json) await terminal.writeJson({ mailbox, blobId, createdAt: timeOf(createdAt), size });
+      }
+      if (oversized.length > 0) {
+        terminal.note(`Too large for OHTTP, to be fetched without it: ${oversized.length}.`);
+      }
+      for (const [at, { mailbox, blobId, ciphertext, createdAt }] of messages.entries()) {
         const data = Buffer.from(ciphertext).toString("base64");
-        const time = new Date(createdAt * 1000).toISOString();
-        if (terminal.json) await terminal.writeJson({ mailbox, blobId, createdAt: time, ciphertext: data });
+        const time = timeOf(createdAt);
+        const more = truncated && !values.all && at === messages.length - 1 ? { more: true } : {};
+        if (terminal.json)
+          await terminal.writeJson({ mailbox, blobId, createdAt: time, ciphertext: data, ...more });
         else await terminal.write(`${mailbox} ${blobId} ${time} ${data}\n`);
       }
-      if (page.oversized.length > 0) {
-        terminal.note(`Too large for OHTTP, to be fetched without it: ${page.oversized.length}.`);
-      }
-      if (page.truncated && !values.all) terminal.note("There is more: acknowledge these, or use --all.");
+      if (truncated && !values.all) terminal.note("There is more: acknowledge these, or use --all.");
       if (!values.all || page.cursor === undefined) return exitCodes.ok;
       page = await relay.fetch(mailboxes, { signal, cursor: page.cursor });
     }
   },
 });
+
+function timeOf(seconds: number): string {
+  return new Date(seconds * 1000).toISOString();
+}
 
 /** What proxies and OHTTP relays let a request wait. */
 const longestAskSeconds = 25;

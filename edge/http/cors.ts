@@ -3,7 +3,8 @@ import type { Handler, RelayRequest } from "#wire/http/request.ts";
 import { emptyReply } from "#wire/http/router.ts";
 
 /** Headers of ours that a script may read; without this it sees only the safelisted ones. */
-const exposed = "deprecation,etag,expires,preference-applied,ratelimit,ratelimit-policy,retry-after";
+const exposed =
+  "deprecation,etag,expires,key-fingerprint,preference-applied,ratelimit,ratelimit-policy,retry-after,x-min-version,x-upgrade-deadline,x-warn-version";
 
 /**
  * Cross-origin requests (Fetch, "CORS protocol"). The origin is mirrored and credentials are allowed, because the Pubky

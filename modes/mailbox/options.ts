@@ -67,7 +67,7 @@ export const mailboxOptions = {
     default: 65_536,
     atLeast: 0,
     atMost: 1_000_000,
-    doc: "Messages whose place is kept in memory, some 250 bytes each, before it goes to the index on disk. More makes sending cheaper and the start slower.",
+    doc: "Messages whose place is kept in memory, some 400 bytes each, before it goes to the index on disk. More makes sending cheaper and the start slower.",
   }),
   mailboxRateLimit: integer({
     default: 60,

@@ -282,6 +282,56 @@ test("the command line sends, fetches, acknowledges, purges and exchanges", asyn
   assert.match(binary.stderr, /base64/);
 });
 
+test("mailbox fetch --json says where there is more, and names what is too large for OHTTP", async () => {
+  await using postern = await startPostern();
+  const relay = plainApi((path, init) => fetch(postern.url + path, init));
+  const send = (length: number) =>
+    relay.call("send", {
+      recipient_id: mailbox,
+      ciphertext: Buffer.alloc(length, 7).toString("base64"),
+    });
+  const large = await send(500_000);
+  for (let n = 0; n < 4; n++) await send(30_000);
+  const fetched = async (...args: string[]) => {
+    const { code, stdout, stderr } = await runPostern([
+      ...["mailbox", "fetch", mailbox, "--ohttp", "--json", "--relay", postern.url],
+      ...args,
+    ]);
+    assert.deepEqual([code, stderr], [0, ""]);
+    const lines = stdout.trimEnd().split("\n");
+    return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+  };
+  const [tooLarge, ...page] = await fetched();
+  assert.deepEqual(
+    [tooLarge!.blobId, tooLarge!.size, tooLarge!.ciphertext],
+    [large.body.blob_id, 500_000, undefined],
+  );
+  assert.match(String(tooLarge!.createdAt), /^\d{4}-\d\d-\d\dT/);
+  assert.deepEqual(
+    page.map(({ more }) => more),
+    [undefined, true],
+  );
+  const all = (await fetched("--all")).filter(({ ciphertext }) => ciphertext !== undefined);
+  assert.deepEqual(
+    all.map(({ more }) => more),
+    new Array(4).fill(undefined),
+  );
+});
+
+test("a page elsewhere can read what answers of the mailbox say in headers of their own", async () => {
+  await using postern = await startPostern(["--version-min", "2", "--version-grace", "3d"]);
+  const headers = { origin: "https://app.example", "x-app-compat-version": "1" };
+  const readable = async (path: string) => {
+    const answer = await fetch(postern.url + path, { headers });
+    const exposed = answer.headers.get("access-control-expose-headers")!.split(",");
+    return exposed.filter((name) => answer.headers.has(name));
+  };
+  assert.ok((await readable("/v2/ohttp-key")).includes("key-fingerprint"));
+  const versions = ["x-min-version", "x-warn-version", "x-upgrade-deadline"];
+  const seen = await readable("/v2/health");
+  for (const name of versions) assert.ok(seen.includes(name), name);
+});
+
 test("a relay that is busy or full is told from one that refuses for good", async () => {
   await using postern = await startPostern(["--mailbox-rate-limit", "1", "--max-mailbox-blobs", "1"]);
   const run = (args: string[]) => runPostern(["mailbox", ...args], { input: "x" });

@@ -42,7 +42,16 @@ export interface Fetched {
   readonly truncated: boolean;
   readonly cursor: string | undefined;
   /** Messages too large to come through OHTTP; fetch them directly, or acknowledge them. */
-  readonly oversized: readonly { readonly mailbox: string; readonly blobId: string; readonly size: number }[];
+  readonly oversized: readonly OversizedMessage[];
+}
+
+export interface OversizedMessage {
+  readonly mailbox: string;
+  readonly blobId: string;
+  /** Bytes of ciphertext. */
+  readonly size: number;
+  /** Seconds since 1970. */
+  readonly createdAt: number;
 }
 
 export interface FetchOptions {
@@ -291,6 +300,7 @@ function fetchedOf(answer: Json): Fetched {
       mailbox: text(blob.mailbox_token),
       blobId: text(blob.blob_id),
       size: Number(blob.size),
+      createdAt: Number(blob.created_at),
     })),
   };
 }
