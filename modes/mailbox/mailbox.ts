@@ -16,7 +16,7 @@ import { Idempotency } from "./idempotency.ts";
 import { Limiter } from "./limiter.ts";
 import { type Members, optionalString, optionalUnsigned, stringMember, stringsMember } from "./members.ts";
 import type { mailboxOptions } from "./options.ts";
-import { cutPage, type Page, pageMaxEntries } from "./page.ts";
+import { type Page, pageOf } from "./page.ts";
 import { verifyPurge } from "./purge.ts";
 import { parseProof, parseQuery, Recovery } from "./recovery.ts";
 import { Traffic } from "./traffic.ts";
@@ -278,8 +278,8 @@ export class Mailbox {
 
   /** Undefined where nothing waits. */
   #page(mailboxes: readonly string[], after: number, oblivious: boolean): Page | undefined {
-    const heads = this.#store.list(mailboxes, after, pageMaxEntries, this.#clock.now());
-    return heads.length === 0 ? undefined : cutPage(heads, oblivious);
+    const list = (limit: number) => this.#store.list(mailboxes, after, limit, this.#clock.now());
+    return pageOf(list, oblivious);
   }
 
   #fetched({ heads, oversized, truncated }: Page, spelling: ReadonlyMap<string, string>): Answer {
