@@ -150,7 +150,7 @@ const cases: {
   },
   {
     name: "nobody collects",
-    args: () => ["send", freshId(), "--timeout", "50ms"],
+    args: () => ["send", freshId(), "--timeout", "2s"],
     code: 3,
     stderr: /Nothing came in time/,
   },
@@ -163,7 +163,7 @@ const cases: {
   },
   {
     name: "no relay is there",
-    args: () => ["receive", "x", "--relay", "http://127.0.0.1:2", "--timeout", "50ms"],
+    args: () => ["receive", "x", "--relay", "http://127.0.0.1:2", "--timeout", "3s"],
     code: 1,
     stderr: /could not be reached in time\. `postern doctor URL`/,
   },
