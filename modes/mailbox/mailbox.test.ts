@@ -225,6 +225,19 @@ describe("a stranger", () => {
     }
   });
 
+  test("does not keep the owner from reading and acknowledging behind OHTTP, where nobody is known", async () => {
+    const { fetch } = await mailboxInProcess({ config: { mailboxRateLimit: 3 } });
+    const anyone = ohttpApi(fetch);
+    const sent = (await plainApi(fetch).call("send", { recipient_id: T, ciphertext: "" })).body;
+    for (let n = 0; n < 10; n++) {
+      assert.equal((await anyone.call("fetch", { mailbox_tokens: [T] })).body.status, "ok");
+      const missed = await anyone.call("ack", { recipient_id: T, blob_id: "x" });
+      assert.deepEqual([missed.body.status, missed.body.acknowledged], ["ok", false]);
+    }
+    const owned = await anyone.call("ack", { recipient_id: T, blob_id: sent.blob_id });
+    assert.equal(owned.body.acknowledged, true);
+  });
+
   test("is held back alone when asking too often", async () => {
     const { from } = await mailboxInProcess({ config: { mailboxClientRateLimit: 2 } });
     const health = async (source: string) => (await from(source)("/v2/health")).status;

@@ -269,7 +269,7 @@ export class Mailbox {
     const waitSeconds = optionalUnsigned(members, "wait") ?? 0;
     const waitMs = Math.min(Math.max(caller.waitMs, waitSeconds * 1000), this.config.fetchWaitMs);
     const named = mailboxes[0] ?? "";
-    this.#takeOf(caller, `fetch ${named}`);
+    this.#takeAsReader(caller, `fetch ${named}`);
     const look = () => this.#page(mailboxes, after, caller.oblivious);
     const page = waitMs === 0 ? look() : await this.#arrivals.waitFor(mailboxes, waitMs, caller.signal, look);
     await this.jitter();
@@ -322,7 +322,7 @@ export class Mailbox {
   async #ack(members: Members, caller: Caller): Promise<Answer> {
     const mailbox = stringMember(members, "recipient_id").toLowerCase();
     const blobId = stringMember(members, "blob_id");
-    this.#takeOf(caller, `ack ${isMailboxName(mailbox) ? mailbox : ""}`);
+    this.#takeAsReader(caller, `ack ${isMailboxName(mailbox) ? mailbox : ""}`);
     const where = this.config.ackMatch === "id" ? undefined : mailbox;
     const acknowledged = await this.#store.remove(where, blobId, this.#clock.now());
     return { status: "ok", acknowledged };
@@ -355,6 +355,14 @@ export class Mailbox {
   /** Takes one request of a kind. Whoever sits at a known address has a bucket of their own, and cannot spend the owner's. */
   #takeOf(caller: Caller, kind: string): void {
     this.#main.take(`${kind} ${caller.oblivious ? "" : (caller.source ?? "")}`);
+  }
+
+  /**
+   * As `#takeOf`, and nothing behind OHTTP: whoever knows a mailbox's name could keep its owner from reading that way, and
+   * whoever changes names is not held back by a limit for each.
+   */
+  #takeAsReader(caller: Caller, kind: string): void {
+    if (!caller.oblivious) this.#takeOf(caller, kind);
   }
 
   async #offer(members: Members, caller: Caller): Promise<Answer> {

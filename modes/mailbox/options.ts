@@ -73,7 +73,7 @@ export const mailboxOptions = {
     default: 60,
     atLeast: 1,
     atMost: 1_000_000,
-    doc: "Requests a minute for one mailbox: as many sends, fetches, acknowledgements and purges each. Over it: 429.",
+    doc: "Requests a minute for one mailbox: as many sends, fetches, acknowledgements and purges each; fetches and acknowledgements behind OHTTP are not counted. Over it: 429.",
     also: { env: ["RELAY_RATE_LIMIT"] },
   }),
   mailboxClientRateLimit: integer({
