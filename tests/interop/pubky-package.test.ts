@@ -11,6 +11,7 @@ import { build } from "esbuild";
 import type { Browser, Page } from "playwright-core";
 import ts from "typescript";
 import { launchChromium } from "#tests/support/chromium.ts";
+import { startScript } from "#tests/support/cli.ts";
 import { type Postern, startPostern } from "#tests/support/postern.ts";
 
 // What is published, used as its users use it: built, checked, bundled, and in the example of the guide.
@@ -216,19 +217,15 @@ describe("the guide's example, in a browser", () => {
 
   test("the guide's own authenticator signs in, and hears that the page has it", async () => {
     const page = await openPage();
-    const authenticator = spawn(process.execPath, ["authenticator.js", await linkOn(page)], {
-      cwd: exampleFolder,
-    });
-    let said = "";
-    authenticator.stdout.on("data", (chunk) => {
-      said += chunk;
-    });
+    await using authenticator = startScript("authenticator.js", [await linkOn(page)], { cwd: exampleFolder });
     await page.locator("#confirm").waitFor({ state: "visible" });
-    assert.match(said, /my-app\.example.*Approved as pubky\w{52}/s);
+    // The page may have it before the line is out.
+    const [said] = await authenticator.until("stdout", /my-app\.example.*Approved as pubky\w{52}.*/s);
     assert.doesNotMatch(said, /has it/);
     await page.click("#yes");
-    await once(authenticator, "exit");
-    assert.match(said, /The page has it\./);
+    const { code, stdout } = await authenticator.ended;
+    assert.equal(code, 0);
+    assert.match(stdout.toString(), /The page has it\./);
   });
 
   test("who does not recognise the key is not signed in", async () => {

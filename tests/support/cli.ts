@@ -29,7 +29,12 @@ export interface CliOptions {
 
 /** The real `postern ARGS`, in a process of its own. */
 export function startCli(args: readonly string[], options: CliOptions = {}): RunningCli {
-  const child = spawn(process.execPath, [main, ...args], {
+  return startScript(main, args, options);
+}
+
+/** Any script for Node, in a process of its own that ends with the scope. */
+export function startScript(file: string, args: readonly string[], options: CliOptions = {}): RunningCli {
+  const child = spawn(process.execPath, [file, ...args], {
     stdio: ["pipe", "pipe", "pipe"],
     env: { ...process.env, ...options.env },
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
