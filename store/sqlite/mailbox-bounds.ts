@@ -16,8 +16,9 @@ const worthReading = 1000;
 interface Bucket {
   readonly blobs: Float64Array;
   readonly bytes: Float64Array;
-  /** How many it held when it was read, and how many came since. */
-  readonly read: number;
+  /** How many it held when it was read; undefined until it is. */
+  read: number | undefined;
+  /** How many came since it was asked for. */
   added: number;
 }
 
@@ -26,20 +27,22 @@ interface Bucket {
  *
  * Whether a mailbox has room is asked with every send, and to count what it holds means to read the index. But mailboxes
  * that are nearly full are few. So mailboxes are counted by groups, those with the same two first bytes: where the whole
- * group would have room in one mailbox, each of them has, and nothing is read. A group is counted when it is first asked
+ * group would have room in one mailbox, each of them has, and nothing is read. A bucket is read once it is first asked
  * for, then only what comes is added: what goes makes a bound loose, never wrong.
  */
 export class MailboxBounds {
   readonly #buckets = new Array<Bucket | undefined>(bucketCount);
-  readonly #readBucket: (bucket: number) => readonly GroupRow[];
+  readonly #readBucket: (bucket: number) => Promise<readonly GroupRow[]>;
 
-  /** `readBucket` gives the groups of a bucket that hold anything, and may know of blobs that are yet to be added. */
-  constructor(readBucket: (bucket: number) => readonly GroupRow[]) {
+  /** `readBucket` gives the groups of a bucket that hold anything, all that is added before the call among it. */
+  constructor(readBucket: (bucket: number) => Promise<readonly GroupRow[]>) {
     this.#readBucket = readBucket;
   }
 
-  of(mailbox: string): Held {
-    const bucket = this.#of(bucketOf(mailbox));
+  /** Undefined while it is not known. */
+  of(mailbox: string): Held | undefined {
+    const bucket = this.#buckets[bucketOf(mailbox)] ?? this.#find(bucketOf(mailbox));
+    if (bucket.read === undefined) return undefined;
     const group = groupOf(mailbox);
     return { blobs: bucket.blobs[group]!, bytes: bucket.bytes[group]! };
   }
@@ -57,23 +60,34 @@ export class MailboxBounds {
   /** The bound of this mailbox did not help: it is found anew if that may make a difference. */
   loose(mailbox: string): void {
     const bucket = this.#buckets[bucketOf(mailbox)];
-    if (bucket && bucket.added >= Math.max(worthReading, bucket.read))
+    if (bucket?.read !== undefined && bucket.added >= Math.max(worthReading, bucket.read)) {
       this.#buckets[bucketOf(mailbox)] = undefined;
+    }
   }
 
-  #of(bucket: number): Bucket {
-    const known = this.#buckets[bucket];
-    if (known) return known;
-    const [blobs, bytes] = [new Float64Array(256), new Float64Array(256)];
-    let read = 0;
-    for (const row of this.#readBucket(bucket)) {
-      blobs[row.group] = row.blobs;
-      bytes[row.group] = row.bytes + row.blobs * blobOverheadBytes;
-      read += row.blobs;
-    }
-    const found = { blobs, bytes, read, added: 0 };
-    this.#buckets[bucket] = found;
-    return found;
+  #find(at: number): Bucket {
+    const bucket: Bucket = {
+      blobs: new Float64Array(256),
+      bytes: new Float64Array(256),
+      read: undefined,
+      added: 0,
+    };
+    this.#buckets[at] = bucket;
+    this.#readBucket(at).then(
+      (rows) => {
+        // What came meanwhile may be in both: then the bound is loose.
+        for (const { group, blobs, bytes } of rows) {
+          bucket.blobs[group]! += blobs;
+          bucket.bytes[group]! += bytes + blobs * blobOverheadBytes;
+        }
+        bucket.read = rows.reduce((sum, { blobs }) => sum + blobs, 0);
+      },
+      () => {
+        // Whoever asks next tries again.
+        this.#buckets[at] = undefined;
+      },
+    );
+    return bucket;
   }
 }
 

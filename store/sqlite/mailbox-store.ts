@@ -180,15 +180,16 @@ class SqliteMailboxStore implements MailboxStore {
     for (const { blobs, bytes } of buckets) this.#count(Number(blobs), Number(bytes));
     const indexedTo = buckets.map(({ indexed_to }) => Number(indexed_to));
     this.#recent = new RecentBlobs(indexedTo);
-    this.#bounds = new MailboxBounds((bucket) =>
-      this.#all(groupsOf, Uint8Array.of(bucket), new Uint8Array(33).fill(0xff).fill(bucket, 0, 1)).map(
-        (row) => ({
-          group: (row.group_byte as Uint8Array)[0]!,
-          blobs: Number(row.blobs),
-          bytes: Number(row.bytes),
-        }),
-      ),
-    );
+    // On the writer's thread: a bucket of a large store takes longer than an event loop should be held up.
+    this.#bounds = new MailboxBounds(async (bucket) => {
+      const end = new Uint8Array(33).fill(0xff).fill(bucket, 0, 1);
+      const rows = await writer.read(groupsOf, Uint8Array.of(bucket), end);
+      return rows.map((row) => ({
+        group: (row.group_byte as Uint8Array)[0]!,
+        blobs: Number(row.blobs),
+        bytes: Number(row.bytes),
+      }));
+    });
     const last = this.#get("SELECT position, created_at FROM blob ORDER BY position DESC LIMIT 1");
     // Never a position that the index counts as done, even if all blobs that had it are gone.
     this.#position = Math.max(Number(last?.position ?? 0), ...indexedTo);
@@ -234,7 +235,7 @@ class SqliteMailboxStore implements MailboxStore {
     for (const mailbox of new Set(mailboxes)) {
       if (!isMailboxName(mailbox)) continue;
       const indexedTo = this.#recent.indexedTo(mailbox);
-      if (after < indexedTo && this.#bounds.of(mailbox).blobs > 0) {
+      if (after < indexedTo && this.#bounds.of(mailbox)?.blobs !== 0) {
         const rows = this.#all(
           `SELECT position, created_at, blob.size, blob_id FROM place JOIN blob USING (position)
            WHERE place.mailbox = ? AND position > ? AND position <= ? AND created_at > ? ORDER BY position LIMIT ?`,
@@ -449,7 +450,8 @@ class SqliteMailboxStore implements MailboxStore {
     const hasRoom = (onDisk: Held) =>
       (maxBlobsPerMailbox === 0 || onDisk.blobs + recent.blobs.length < maxBlobsPerMailbox) &&
       (maxBytesPerMailbox === 0 || onDisk.bytes + recent.bytes + size <= maxBytesPerMailbox);
-    if (hasRoom(this.#bounds.of(mailbox))) return true;
+    const bound = this.#bounds.of(mailbox);
+    if (bound && hasRoom(bound)) return true;
     if (!hasRoom(this.#heldOnDisk(mailbox))) return false;
     this.#bounds.loose(mailbox);
     return true;
