@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { blobOverheadBytes } from "#store/contract/mailbox-store.ts";
-import { type GroupRow, MailboxBounds } from "./mailbox-bounds.ts";
+import { type HeldGroup, MailboxBounds } from "./mailbox-bounds.ts";
 
 const nameOf = (group: string, n: number) => group + n.toString(16).padStart(60, "0");
 
@@ -15,15 +15,15 @@ class Disk {
   reads = 0;
   fails = false;
 
-  readonly readBucket = async (bucket: number): Promise<GroupRow[]> => {
+  readonly readBucket = async (bucket: number): Promise<HeldGroup[]> => {
     if (this.fails) throw new Error("no disk");
     this.reads++;
-    const groups = new Map<number, GroupRow>();
+    const groups = new Map<number, HeldGroup>();
     for (const [name, sizes] of this.mailboxes) {
       if (Number.parseInt(name.slice(0, 2), 16) !== bucket) continue;
       const group = Number.parseInt(name.slice(2, 4), 16);
       const before = groups.get(group) ?? { group, blobs: 0, bytes: 0 };
-      const bytes = sizes.reduce((sum, size) => sum + size, before.bytes);
+      const bytes = sizes.reduce((sum, size) => sum + size + blobOverheadBytes, before.bytes);
       groups.set(group, { group, blobs: before.blobs + sizes.length, bytes });
     }
     return [...groups.values()];

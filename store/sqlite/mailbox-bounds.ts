@@ -1,13 +1,10 @@
 import { blobOverheadBytes } from "#store/contract/mailbox-store.ts";
 import { bucketCount, bucketOf, type Held, hexByte } from "./mailbox-index.ts";
 
-/** What the groups of a bucket hold on disk. */
-export interface GroupRow {
+/** What a group of a bucket holds on disk. */
+export interface HeldGroup extends Held {
   /** The second byte of the names in it. */
   readonly group: number;
-  readonly blobs: number;
-  /** Of ciphertext. */
-  readonly bytes: number;
 }
 
 /** Blobs that may come to a bucket before it is worth the reading to find out how many went. */
@@ -32,10 +29,10 @@ interface Bucket {
  */
 export class MailboxBounds {
   readonly #buckets = new Array<Bucket | undefined>(bucketCount);
-  readonly #readBucket: (bucket: number) => Promise<readonly GroupRow[]>;
+  readonly #readBucket: (bucket: number) => Promise<readonly HeldGroup[]>;
 
   /** `readBucket` gives the groups of a bucket that hold anything, all that is added before the call among it. */
-  constructor(readBucket: (bucket: number) => Promise<readonly GroupRow[]>) {
+  constructor(readBucket: (bucket: number) => Promise<readonly HeldGroup[]>) {
     this.#readBucket = readBucket;
   }
 
@@ -78,7 +75,7 @@ export class MailboxBounds {
         // What came meanwhile may be in both: then the bound is loose.
         for (const { group, blobs, bytes } of rows) {
           bucket.blobs[group]! += blobs;
-          bucket.bytes[group]! += bytes + blobs * blobOverheadBytes;
+          bucket.bytes[group]! += bytes;
         }
         bucket.read = rows.reduce((sum, { blobs }) => sum + blobs, 0);
       },

@@ -184,11 +184,7 @@ class SqliteMailboxStore implements MailboxStore {
     this.#bounds = new MailboxBounds(async (bucket) => {
       const end = new Uint8Array(33).fill(0xff).fill(bucket, 0, 1);
       const rows = await writer.read(groupsOf, Uint8Array.of(bucket), end);
-      return rows.map((row) => ({
-        group: (row.group_byte as Uint8Array)[0]!,
-        blobs: Number(row.blobs),
-        bytes: Number(row.bytes),
-      }));
+      return rows.map((row) => ({ group: (row.group_byte as Uint8Array)[0]!, ...heldOf(row) }));
     });
     const last = this.#get("SELECT position, created_at FROM blob ORDER BY position DESC LIMIT 1");
     // Never a position that the index counts as done, even if all blobs that had it are gone.
@@ -198,7 +194,7 @@ class SqliteMailboxStore implements MailboxStore {
     const recent =
       "SELECT position, mailbox, blob_id, created_at, size FROM blob WHERE position > ? ORDER BY position";
     for (const row of this.#statement(recent).iterate(Math.min(...indexedTo))) {
-      const blob = headOf(hexOf(row.mailbox as Uint8Array), row);
+      const blob = headIn(row);
       if (blob.position <= this.#recent.indexedTo(blob.mailbox)) continue;
       this.#recent.add({ ...blob, state: "committed" });
       this.#count(1, blob.size + blobOverheadBytes);
@@ -264,7 +260,7 @@ class SqliteMailboxStore implements MailboxStore {
       expired,
       limit,
     );
-    return rows.map((row) => headOf(hexOf(row.mailbox as Uint8Array), row));
+    return rows.map(headIn);
   }
 
   read(positions: readonly number[]): readonly (Uint8Array | undefined)[] {
@@ -458,13 +454,9 @@ class SqliteMailboxStore implements MailboxStore {
   }
 
   #heldOnDisk(mailbox: string): Held {
-    const row = this.#get(
-      "SELECT count(*) AS blobs, coalesce(sum(size), 0) AS bytes FROM place WHERE mailbox = ? AND position <= ?",
-      nameOf(mailbox),
-      this.#recent.indexedTo(mailbox),
-    )!;
-    const blobs = Number(row.blobs);
-    return { blobs, bytes: Number(row.bytes) + blobs * blobOverheadBytes };
+    const sums =
+      "SELECT count(*) AS blobs, coalesce(sum(size), 0) AS bytes FROM place WHERE mailbox = ? AND position <= ?";
+    return heldOf(this.#get(sums, nameOf(mailbox), this.#recent.indexedTo(mailbox))!);
   }
 
   #count(blobs: number, bytes: number): void {
@@ -498,7 +490,7 @@ class SqliteMailboxStore implements MailboxStore {
       "SELECT position, mailbox, created_at, size, blob_id FROM blob WHERE blob_id = ?",
       blobId,
     );
-    return row && headOf(hexOf(row.mailbox as Uint8Array), row);
+    return row && headIn(row);
   }
 
   /** Removes the blobs of a mailbox, or of any, that a condition names. Resolves to how many there were. */
@@ -607,6 +599,17 @@ async function inBatches(drop: () => Promise<number>): Promise<number> {
 /** 64 hex digits as the 32 bytes they are. */
 function nameOf(mailbox: string): Uint8Array {
   return Buffer.from(mailbox, "hex");
+}
+
+/** How many blobs and how many bytes of ciphertext, as what they count for. */
+function heldOf(row: Record<string, unknown>): Held {
+  const blobs = Number(row.blobs);
+  return { blobs, bytes: Number(row.bytes) + blobs * blobOverheadBytes };
+}
+
+/** Of a row that names its mailbox. */
+function headIn(row: Record<string, unknown>): BlobHead {
+  return headOf(hexOf(row.mailbox as Uint8Array), row);
 }
 
 function headOf(mailbox: string, row: Record<string, unknown>): BlobHead {

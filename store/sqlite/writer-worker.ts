@@ -62,7 +62,7 @@ function transaction<T>(work: () => T): T {
   }
 }
 
-function message(error: unknown): string {
+function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
@@ -72,13 +72,13 @@ function commit(operations: readonly (readonly BoundStatement[])[]): (Outcome | 
   try {
     return transaction(() => operations.map(run));
   } catch (error) {
-    if (operations.length === 1) return [message(error)];
+    if (operations.length === 1) return [reasonOf(error)];
     // One bad operation must not take its neighbours along: each for itself, still in order.
     return operations.map((operation) => {
       try {
         return transaction(() => run(operation));
       } catch (alone) {
-        return message(alone);
+        return reasonOf(alone);
       }
     });
   }
@@ -88,7 +88,7 @@ function read(bound: BoundStatement): Row[] | string {
   try {
     return all(bound);
   } catch (error) {
-    return message(error);
+    return reasonOf(error);
   }
 }
 
