@@ -2,12 +2,14 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { hex } from "#tests/support/hex.ts";
 import {
+  broadcastCrosses,
   clientOf,
   FakePublisher,
   FakeViewer,
   muxPair,
   openGrant,
   relayOn,
+  scene,
   view,
 } from "#tests/support/live-pair.ts";
 import { RawSession } from "#tests/support/raw-session.ts";
@@ -29,11 +31,6 @@ class Diary implements Watcher {
   }
 }
 
-function scene(limits: Parameters<typeof relayOn>[1] = {}) {
-  const clock = simClock();
-  return { clock, relay: relayOn(clock, limits) };
-}
-
 describe("a broadcast crosses the relay", () => {
   for (const framing of framings) {
     for (const version of versions.slice(1)) {
@@ -46,26 +43,7 @@ describe("a broadcast crosses the relay", () => {
           [old, modern],
           [modern, old],
         ] as const) {
-          const publisher = new FakePublisher();
-          from.local.origin.announce("room/cam", publisher, []);
-          await settle();
-          const viewer = new FakeViewer();
-          view(to.local, "room/cam", "chat", viewer);
-          await settle();
-          assert.equal(publisher.asked.length, 1);
-          publisher.asked[0]!.group(7, "a", "b");
-          const open = publisher.asked[0]!.open(8, "c");
-          await settle();
-          assert.deepEqual(viewer.sequences.toSorted(), [7, 8]);
-          assert.equal(viewer.payload(7), "a,b");
-          assert.equal(viewer.payload(8), "c");
-          publisher.asked[0]!.write(open, "d");
-          await settle();
-          assert.equal(viewer.payload(8), "c,d");
-          from.local.origin.unannounce("room/cam", publisher, false);
-          await settle();
-          assert.equal(to.local.origin.find("room/cam"), undefined);
-          assert.notEqual(viewer.ended, undefined);
+          await broadcastCrosses(from, to, ["a", "b"]);
         }
       });
     }

@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import type { Clock } from "#core/clock.ts";
 import type { Grant } from "#modes/live/grant.ts";
 import type { Group } from "#modes/live/group.ts";
@@ -9,7 +10,7 @@ import { encodeFrameHeader } from "#wire/live/group.ts";
 import { type MessageSink, Mux, type MuxLimits } from "#wire/live/mux.ts";
 import type { SubscribeOptions } from "#wire/live/subscribe.ts";
 import type { Framing, LiveVersion, StoredFrameClass } from "#wire/live/version.ts";
-import { simEntropy } from "./sim-clock.ts";
+import { settle, simClock, simEntropy } from "./sim-clock.ts";
 
 /** Messages to the other end of a pair, in a later turn. A pipe that is `stalled` takes nothing more. */
 export class Pipe implements MessageSink {
@@ -239,4 +240,38 @@ export function view(relay: Relay, path: string, name: string, viewer: FakeViewe
   const cancel = track.subscribe(viewer);
   relay.origin.start(track);
   return cancel;
+}
+
+/** A relay on a clock of its own. */
+export function scene(limits: Parameters<typeof relayOn>[1] = {}) {
+  const clock = simClock();
+  return { clock, relay: relayOn(clock, limits) };
+}
+
+/** What one client announces, another sees, watches from the latest group on, and sees go. `frames` are those of a group. */
+export async function broadcastCrosses(
+  from: ReturnType<typeof clientOf>,
+  to: ReturnType<typeof clientOf>,
+  frames: readonly string[],
+): Promise<void> {
+  const publisher = new FakePublisher();
+  from.local.origin.announce("room/cam", publisher, []);
+  await settle();
+  const viewer = new FakeViewer();
+  view(to.local, "room/cam", "chat", viewer);
+  await settle();
+  assert.equal(publisher.asked.length, 1);
+  publisher.asked[0]!.group(7, ...frames);
+  const open = publisher.asked[0]!.open(8, "c");
+  await settle();
+  assert.deepEqual(viewer.sequences.toSorted(), [7, 8]);
+  assert.equal(viewer.payload(7), frames.join(","));
+  assert.equal(viewer.payload(8), "c");
+  publisher.asked[0]!.write(open, "d");
+  await settle();
+  assert.equal(viewer.payload(8), "c,d");
+  from.local.origin.unannounce("room/cam", publisher, false);
+  await settle();
+  assert.equal(to.local.origin.find("room/cam"), undefined);
+  assert.notEqual(viewer.ended, undefined);
 }

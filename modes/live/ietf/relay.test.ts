@@ -1,15 +1,31 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { clientOf, FakePublisher, FakeViewer, openGrant, relayOn, view } from "#tests/support/live-pair.ts";
-import { settle, simClock } from "#tests/support/sim-clock.ts";
+import {
+  broadcastCrosses,
+  clientOf,
+  FakePublisher,
+  FakeViewer,
+  openGrant,
+  scene,
+  view,
+} from "#tests/support/live-pair.ts";
+import { settle } from "#tests/support/sim-clock.ts";
 import { liveError } from "#wire/live/error-code.ts";
 import type { IetfDraft } from "#wire/live/version.ts";
 
 const drafts: IetfDraft[] = [14, 15, 16, 17, 18, 19, 20];
 
-function scene(limits: Parameters<typeof relayOn>[1] = {}) {
-  const clock = simClock();
-  return { clock, relay: relayOn(clock, limits) };
+/** A broadcast of the relay that a client of this draft watches. */
+async function watched(version: IetfDraft) {
+  const { clock, relay } = scene();
+  const publisher = new FakePublisher();
+  relay.origin.announce("cam", publisher, []);
+  const client = clientOf(relay, clock, { version });
+  await settle();
+  const viewer = new FakeViewer();
+  view(client.local, "cam", "v", viewer);
+  await settle();
+  return { publisher, viewer };
 }
 
 for (const version of drafts) {
@@ -23,26 +39,7 @@ for (const version of drafts) {
         [ietf, lite],
         [lite, ietf],
       ] as const) {
-        const publisher = new FakePublisher();
-        from.local.origin.announce("room/cam", publisher, []);
-        await settle();
-        const viewer = new FakeViewer();
-        view(to.local, "room/cam", "chat", viewer);
-        await settle();
-        assert.equal(publisher.asked.length, 1);
-        publisher.asked[0]!.group(7, "a", "", "b");
-        const open = publisher.asked[0]!.open(8, "c");
-        await settle();
-        assert.deepEqual(viewer.sequences.toSorted(), [7, 8]);
-        assert.equal(viewer.payload(7), "a,,b");
-        assert.equal(viewer.payload(8), "c");
-        publisher.asked[0]!.write(open, "d");
-        await settle();
-        assert.equal(viewer.payload(8), "c,d");
-        from.local.origin.unannounce("room/cam", publisher, false);
-        await settle();
-        assert.equal(to.local.origin.find("room/cam"), undefined);
-        assert.notEqual(viewer.ended, undefined);
+        await broadcastCrosses(from, to, ["a", "", "b"]);
       }
     });
 
@@ -143,14 +140,7 @@ for (const version of drafts) {
     });
 
     test("a group that is given up is reset for everybody; later ones arrive", async () => {
-      const { clock, relay } = scene();
-      const publisher = new FakePublisher();
-      relay.origin.announce("cam", publisher, []);
-      const client = clientOf(relay, clock, { version });
-      await settle();
-      const viewer = new FakeViewer();
-      view(client.local, "cam", "v", viewer);
-      await settle();
+      const { publisher, viewer } = await watched(version);
       const track = publisher.asked[0]!;
       const group = track.open(0, "a");
       await settle();
@@ -162,14 +152,7 @@ for (const version of drafts) {
     });
 
     test("a track that ends is told to be over, with all its groups", async () => {
-      const { clock, relay } = scene();
-      const publisher = new FakePublisher();
-      relay.origin.announce("cam", publisher, []);
-      const client = clientOf(relay, clock, { version });
-      await settle();
-      const viewer = new FakeViewer();
-      view(client.local, "cam", "v", viewer);
-      await settle();
+      const { publisher, viewer } = await watched(version);
       publisher.asked[0]!.group(0, "a");
       publisher.asked[0]!.group(1, "b");
       publisher.asked[0]!.sink.onComplete();
